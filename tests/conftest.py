@@ -1,0 +1,49 @@
+"""Fixtures shared by all tests: where the real kernel trees are.
+
+`linux-source-6.1` and `linux-source-6.12` are Debian packages that leave a tarball under /usr/src. It is unpacked once, beside the
+other caches of the user, and never modified; set KALLMODSYMS_TREES to use a directory that already holds the unpacked trees.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+VERSIONS = ("6.1", "6.12")
+
+
+def trees_directory() -> Path:
+    """Where unpacked kernel trees live: `linux-source-6.1/` and so on below it."""
+    named = os.environ.get("KALLMODSYMS_TREES")
+    return Path(named) if named else Path.home() / ".cache" / "kallmodsyms"
+
+
+def linux_tree(version: str) -> Path:
+    """The unpacked tree of Debian's `linux-source-VERSION`. Fails the test where the package is missing."""
+    tree = trees_directory() / f"linux-source-{version}"
+    if not (tree / "Makefile").is_file():
+        tarball = Path(f"/usr/src/linux-source-{version}.tar.xz")
+        if not tarball.is_file():
+            pytest.fail(f"{tarball} is missing: apt-get install linux-source-{version}")
+        tree.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["tar", "-xf", tarball, "-C", tree.parent], check=True)
+    return tree
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def linux(request) -> Path:
+    """Each real kernel tree in turn."""
+    return linux_tree(request.param)
+
+
+@pytest.fixture(scope="session")
+def linux_6_1() -> Path:
+    return linux_tree("6.1")
+
+
+@pytest.fixture(scope="session")
+def linux_6_12() -> Path:
+    return linux_tree("6.12")
