@@ -1,0 +1,180 @@
+"""What the linker put where: a linker map in, the pieces of the image and their objects out.
+
+    linkmap = read("vmlinux.map")
+    linkmap.pieces[0]       Piece(start=0xffffffff81000000, end=0xffffffff8100026c, path="arch/x86/kernel/head_64.o")
+
+Knows nothing of modules or kallsyms. `gnu` and `ranges` explain the two text formats.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from pipeline import files
+from pipeline.linkmap import gnu
+from pipeline.linkmap.records import Layout
+
+__all__ = ["Label", "LinkMap", "OutputSection", "Piece", "Unattributed", "read"]
+
+
+class Piece(NamedTuple):
+    """The bytes from `start` up to, not including, `end` came from the object `path`. Never empty."""
+
+    start: int
+    end: int
+    path: str
+
+
+class Label(NamedTuple):
+    """A symbol whose owner the pieces alone get wrong.
+
+    path: the object that defines it, just past the end of its own bytes; or None if the linker script does
+    """
+
+    address: int
+    name: str
+    path: str | None
+
+
+class OutputSection(NamedTuple):
+    """An allocated section of the image, `end` exclusive."""
+
+    name: str
+    start: int
+    end: int
+
+
+class Unattributed(NamedTuple):
+    """`size` bytes of the image from `address` on that no object can be named for, and why."""
+
+    address: int
+    size: int
+    why: str
+
+
+@dataclass(frozen=True)
+class LinkMap:
+    """An image as its linker map tells it. Every list is sorted; addresses are link-time virtual ones, in bytes.
+
+    pieces: disjoint
+    labels: symbols of the linker script, and global symbols at the very end of the object that defines them
+    output_sections: the allocated ones, empty ones left out
+    unattributed: bytes that are neither in a piece nor padding
+    """
+
+    pieces: list[Piece]
+    labels: list[Label]
+    output_sections: list[OutputSection]
+    unattributed: list[Unattributed]
+
+
+def read(map_path: str | os.PathLike[str], object_map: str | os.PathLike[str] | None = None) -> LinkMap:
+    """The linker map of a whole image.
+
+    object_map: the map of the `ld -r` that made the one object (`vmlinux.o`) which the image was linked from
+    Raises InputError if a map cannot be read, stops short, or is no linker map.
+    """
+    return _resolve(_layout(map_path))
+
+
+def _layout(path: str | os.PathLike[str]) -> Layout:
+    return gnu.parse(files.read_text(path).split("\n"), path)
+
+
+# Sections that the linker itself makes. GNU ld lists them under the first object of the link.
+_LINKER_SECTIONS = (".plt", ".iplt", ".got", ".igot", ".rel.", ".rela.", ".relr.", ".dyn", ".hash", ".gnu.hash", ".gnu.version", ".interp")
+_LINKER_OWNERS = ("linker stubs", "<internal>")
+_PLAIN_NAME = re.compile(r"[A-Za-z_$][\w.$]*")
+
+
+def _resolve(layout: Layout) -> LinkMap:
+    sections = [
+        OutputSection(output.name, output.start, output.start + output.size)
+        for output in layout.outputs
+        if output.allocated and output.size
+    ]
+    sections.sort(key=lambda section: (section.start, section.end, section.name))
+    candidates: list[Piece] = []
+    told: list[tuple[int, int]] = [(start, start + size) for start, size in layout.fillers]
+    unattributed: list[Unattributed] = []
+    for entry in layout.inputs:
+        if not entry.size or not layout.outputs[entry.output].allocated:
+            continue
+        told.append((entry.start, entry.start + entry.size))
+        if entry.path in _LINKER_OWNERS or entry.section.startswith(_LINKER_SECTIONS):
+            unattributed.append(Unattributed(entry.start, entry.size, f"{entry.section} is made by the linker"))
+        else:
+            candidates.append(Piece(entry.start, entry.start + entry.size, entry.path))
+    unattributed += _untold(sections, told)
+    pieces, clashes = _disjoint(candidates)
+    return LinkMap(pieces, _labels(layout), sections, sorted(unattributed + clashes))
+
+
+def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[Unattributed]:
+    """The bytes of `sections` that lie in none of the runs `told`."""
+    result: list[Unattributed] = []
+    told = sorted(told)
+    for name, start, end in sections:
+        position = start
+        for begin, stop in told[max(0, bisect_left(told, (start,)) - 1) :]:
+            if begin >= end:
+                break
+            if begin > position:
+                result.append(Unattributed(position, begin - position, f"the map does not say what is here in {name}"))
+            position = max(position, stop)
+        if position < end:
+            result.append(Unattributed(position, end - position, f"the map does not say what is here in {name}"))
+    return result
+
+
+def _disjoint(candidates: list[Piece]) -> tuple[list[Piece], list[Unattributed]]:
+    """`candidates` without the bytes that two objects share (overlays, say), which nobody can be named for."""
+    pieces: list[Piece] = []
+    clashes: list[Unattributed] = []
+    for cluster in _clusters(sorted(candidates)):
+        if len(cluster) == 1:
+            pieces += cluster
+            continue
+        bounds = sorted({address for start, end, _ in cluster for address in (start, end)})
+        for start, end in pairwise(bounds):
+            owners = sorted({piece.path for piece in cluster if piece.start <= start and end <= piece.end})
+            if len(owners) == 1:
+                pieces.append(Piece(start, end, owners[0]))
+            else:
+                clashes.append(Unattributed(start, end - start, "shared by " + " and ".join(owners)))
+    return pieces, clashes
+
+
+def _clusters(pieces: list[Piece]) -> Iterator[list[Piece]]:
+    """Runs of sorted `pieces` that overlap one another."""
+    cluster: list[Piece] = []
+    reach = 0
+    for piece in pieces:
+        if cluster and piece.start >= reach:
+            yield cluster
+            cluster = []
+        reach = max(reach, piece.end) if cluster else piece.end
+        cluster.append(piece)
+    if cluster:
+        yield cluster
+
+
+def _labels(layout: Layout) -> list[Label]:
+    names = {assignment.name for assignment in layout.assignments}
+    # `alias = function` is the function's: its object keeps it. `marker = .` is nobody's.
+    labels = {
+        Label(address, name, None)
+        for address, name, expression in layout.assignments
+        if expression in names or not _PLAIN_NAME.fullmatch(expression)
+    }
+    for index, address, name in layout.symbols:
+        entry = layout.inputs[index]
+        if address == entry.start + entry.size and not any(character.isspace() for character in name):
+            labels.add(Label(address, name, entry.path))
+    return sorted(labels, key=lambda label: (label.address, label.name, label.path or ""))

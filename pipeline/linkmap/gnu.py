@@ -1,0 +1,135 @@
+"""The map that GNU ld writes with -Map: its text in, a `Layout` out.
+
+After archive members, discarded sections and memory regions, which do not matter here, a map reads
+
+    Linker script and memory map
+
+    .text           0xffffffff81000000   0x600110 load address 0x0000000001000000
+                    0xffffffff81000000                _text = .
+     *(.text .text.fixup)
+     .text          0xffffffff81000690       0x13 init/main.o
+                    0xffffffff81000690                do_one_initcall
+     *fill*         0xffffffff810006a3        0xd cccc
+     .text.unlikely
+                    0xffffffff810006b0       0x20 lib/lib.a(argv_split.o)
+
+with an output section at the left edge, an input section one column in, and below it the global symbols that it defines.
+A name of 15 characters or more (16 at the left edge) sends the rest to a line of its own. Source: print_output_section_statement(),
+print_input_section(), print_assignment(), print_fill_statement() in binutils' ld/ldlang.c, versions 2.35 to 2.40.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from pipeline.errors import InputError
+from pipeline.linkmap.records import Assignment, Filler, Input, Layout, Output, Symbol, object_path
+
+HEADING = "Linker script and memory map"
+
+_INDENT = " " * 16
+_HEX = r"0x([0-9a-f]+)"
+_OUTPUT = re.compile(rf"([^\s(]\S*) +{_HEX} +{_HEX}( load address {_HEX})?$")
+_OUTPUT_REST = re.compile(rf" {{16}}{_HEX} +{_HEX}( load address {_HEX})?$")
+_INPUT = re.compile(rf" ([^\s*]\S*) +{_HEX} +{_HEX} (.+)$")
+_INPUT_REST = re.compile(rf" {{16}}{_HEX} +{_HEX} (.+)$")
+_DATA = re.compile(rf" {{16}}{_HEX} +{_HEX} (?:BYTE|SHORT|LONG|QUAD|SQUAD|ASCIZ) ")
+_FILL = re.compile(rf" \*fill\* +{_HEX} +{_HEX}(?: |$)")
+_SYMBOL = re.compile(rf" {{16}}{_HEX} {{2,}}(\S.*)$")
+_ASSIGNMENT = re.compile(r"(?:(?:PROVIDE|HIDDEN|PROVIDE_HIDDEN) \()?([^\s()=]+) = (.*)$")
+_RESULT = re.compile(r"OUTPUT\((.+) [^ ]+\)$")
+
+
+def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
+    """The layout that a GNU ld map tells. `lines` are the map's, without line ends; `path` is only named in errors.
+
+    Raises InputError where the map stops before its end, or has no memory map to start from.
+    """
+    layout = Layout()
+    begin = _heading(lines, path)
+    broken: str | None = None  # a name whose numbers are on the next line
+    here = -1  # the output section we are in
+    for number, line in enumerate(lines[begin:], begin + 1):
+        name, broken = broken, None
+        if line.startswith(_INDENT):
+            if name is not None and not name.startswith(" ") and (match := _OUTPUT_REST.match(line)):
+                layout.outputs.pop()
+                here = _add_output(layout, name, *match.groups()[:3])
+            elif _DATA.match(line):
+                start, size = _DATA.match(line).groups()
+                layout.fillers.append(Filler(int(start, 16), int(size, 16)))
+            elif name is not None and name.startswith(" ") and (match := _INPUT_REST.match(line)):
+                _add_input(layout, here, name[1:], *match.groups(), path, number, line)
+            elif match := _SYMBOL.match(line):
+                _add_symbol(layout, int(match[1], 16), match[2])
+        elif line.startswith(" "):
+            if match := _INPUT.match(line):
+                _add_input(layout, here, *match.groups(), path, number, line)
+            elif match := _FILL.match(line):
+                layout.fillers.append(Filler(int(match[1], 16), int(match[2], 16)))
+            elif not line.startswith((" *", "  ")) and " " not in line[1:]:
+                broken = line
+        elif match := _OUTPUT.match(line):
+            here = _add_output(layout, *match.groups()[:4])
+        elif match := _RESULT.match(line):
+            layout.result = match[1]
+        elif line.startswith("Cross Reference Table"):
+            break
+        elif line and " " not in line:
+            here = _add_output(layout, line, "0", "0", None)
+            broken = line
+    if broken is not None or layout.result is None or lines[-1] != "":
+        raise InputError(
+            "the linker map stops in the middle", path=path, line=len(lines), text=lines[-1] or None, cure="run the link again"
+        )
+    return layout
+
+
+def _heading(lines: list[str], path: str | os.PathLike[str]) -> int:
+    try:
+        return lines.index(HEADING) + 1
+    except ValueError:
+        raise InputError(
+            f"no line reads '{HEADING}', so this is not a whole GNU ld map",
+            path=path,
+            line=len(lines),
+            cure="write it with -Map=FILE, and with LC_ALL=C: a translated map cannot be read",
+        ) from None
+
+
+def _add_output(layout: Layout, name: str, start: str, size: str, load: str | None) -> int:
+    # The map has no section flags. What is not allocated (.comment, .debug_info) is put at 0 without a load address, and never
+    # comes first; x86's .data..percpu is at 0 too, but has one.
+    leads = not any(output.size for output in layout.outputs)
+    allocated = int(start, 16) != 0 or load is not None or leads
+    layout.outputs.append(Output(name, int(start, 16), int(size, 16), allocated))
+    return len(layout.outputs) - 1
+
+
+def _add_input(
+    layout: Layout,
+    here: int,
+    section: str,
+    start: str,
+    size: str,
+    owner: str,
+    path: str | os.PathLike[str],
+    number: int,
+    line: str,
+) -> None:
+    if here < 0:
+        raise InputError("an input section before any output section", path=path, line=number, text=line)
+    layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), object_path(owner)))
+
+
+def _add_symbol(layout: Layout, address: int, text: str) -> None:
+    assignment = _ASSIGNMENT.match(text)
+    if assignment:
+        if assignment[1] != ".":
+            expression = assignment[2]
+            if text.startswith(("PROVIDE", "HIDDEN")):
+                expression = expression.removesuffix(")")
+            layout.assignments.append(Assignment(address, assignment[1], expression))
+    elif layout.inputs and not text.startswith("ASSERT "):
+        layout.symbols.append(Symbol(len(layout.inputs) - 1, address, text))
