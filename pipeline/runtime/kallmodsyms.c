@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The reader declared in kallmodsyms.h. Names and encodings follow scripts/kallsyms.c and kernel/kallsyms.c of Linux 6.1 and 6.12
+ * for the base tables, docs/design.md for the others.
+ */
+#include "kallmodsyms.h"
+
+#define SYMBOLS_A_MARKER 256
+#define SIZE_EXPLICIT 254
+#define SIZE_ZERO 255
+
+static int fault(struct kallmodsyms_cursor *cursor, const char *table, unsigned long offset)
+{
+	cursor->fault.table = table;
+	cursor->fault.offset = offset;
+	return KALLMODSYMS_CORRUPT;
+}
+
+static bool read_u8(const struct kallmodsyms_table *table, unsigned long index, u8 *value)
+{
+	if (index >= table->bytes)
+		return false;
+	*value = ((const u8 *)table->data)[index];
+	return true;
+}
+
+static bool read_u16(const struct kallmodsyms_table *table, unsigned long index, u16 *value)
+{
+	if (index >= table->bytes / sizeof(*value))
+		return false;
+	*value = ((const u16 *)table->data)[index];
+	return true;
+}
+
+static bool read_u32(const struct kallmodsyms_table *table, unsigned long index, u32 *value)
+{
+	if (index >= table->bytes / sizeof(*value))
+		return false;
+	*value = ((const u32 *)table->data)[index];
+	return true;
+}
+
+static bool read_word(const struct kallmodsyms_table *table, unsigned long index, unsigned long *value)
+{
+	if (index >= table->bytes / sizeof(*value))
+		return false;
+	*value = ((const unsigned long *)table->data)[index];
+	return true;
+}
+
+/* An unsigned LEB128 number that fits a word, at *offset, which moves behind it. */
+static bool read_uleb128(const struct kallmodsyms_table *table, unsigned long *offset, unsigned long *value)
+{
+	unsigned int shift;
+	u8 byte;
+
+	*value = 0;
+	for (shift = 0; shift < 8 * sizeof(*value); shift += 7) {
+		if (!read_u8(table, *offset, &byte))
+			return false;
+		++*offset;
+		if (((unsigned long)(byte & 0x7f) << shift) >> shift != (byte & 0x7f))
+			return false;
+		*value |= (unsigned long)(byte & 0x7f) << shift;
+		if (!(byte & 0x80))
+			return true;
+	}
+	return false;
+}
+
+/* The address at `index` of the symbols or of the module runs: both are encoded in the same way. */
+static bool read_address(const struct kallmodsyms_tables *tables, const struct kallmodsyms_table *table, u32 index,
+			 unsigned long *address)
+{
+	u32 offset;
+
+	if (tables->encoding == KALLMODSYMS_ADDRESSES)
+		return read_word(table, index, address);
+	if (!read_u32(table, index, &offset))
+		return false;
+	if (tables->encoding == KALLMODSYMS_OFFSETS)
+		*address = tables->relative_base + offset;
+	else if ((s32)offset >= 0)
+		*address = offset;
+	else
+		*address = tables->relative_base - 1 - (s32)offset;
+	return true;
+}
+
+static int address_fault(struct kallmodsyms_cursor *cursor, bool of_runs, u32 index)
+{
+	const char *const labels[2][2] = {
+		{ "kallsyms_offsets", "kallsyms_addresses" },
+		{ "kallsyms_module_offsets", "kallsyms_module_addresses" },
+	};
+	bool whole = cursor->tables->encoding == KALLMODSYMS_ADDRESSES;
+
+	return fault(cursor, labels[of_runs][whole], (unsigned long)index * (whole ? sizeof(long) : sizeof(u32)));
+}
+
+/*
+ * How many of `count` ascending addresses lie below `address`, or also at it if `inclusive`. Entries past the end of the table
+ * count as higher than any address: whoever reads them reports them.
+ */
+static u32 count_addresses(const struct kallmodsyms_tables *tables, const struct kallmodsyms_table *table, u32 count,
+			   unsigned long address, bool inclusive)
+{
+	u32 low = 0, high = count;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+		unsigned long found;
+
+		if (read_address(tables, table, middle, &found) && (found < address || (inclusive && found == address)))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The name at cursor->name into the symbol: a length in one byte, or in two from 128 on, then that many tokens. */
+static int read_name(struct kallmodsyms_cursor *cursor)
+{
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	unsigned long offset = cursor->name, end;
+	int used = -1;		/* the first character is the type */
+	u8 token, byte;
+
+	if (!read_u8(&tables->names, offset, &byte))
+		return fault(cursor, "kallsyms_names", offset);
+	offset++;
+	end = byte & 0x7f;
+	if (byte & 0x80) {
+		if (!read_u8(&tables->names, offset, &byte))
+			return fault(cursor, "kallsyms_names", offset);
+		offset++;
+		end |= (unsigned long)byte << 7;
+	}
+	for (end += offset; offset < end; offset++) {
+		unsigned long character;
+		u16 start;
+
+		if (!read_u8(&tables->names, offset, &token))
+			return fault(cursor, "kallsyms_names", offset);
+		if (!read_u16(&tables->token_index, token, &start))
+			return fault(cursor, "kallsyms_token_index", token * sizeof(start));
+		for (character = start; ; character++) {
+			if (!read_u8(&tables->token_table, character, &byte))
+				return fault(cursor, "kallsyms_token_table", character);
+			if (!byte)
+				break;
+			if (used == KALLMODSYMS_NAME_LEN - 1)
+				return fault(cursor, "kallsyms_names", cursor->name);
+			if (used < 0)
+				cursor->symbol.type = byte;
+			else
+				cursor->symbol.name[used] = byte;
+			used++;
+		}
+	}
+	if (used < 0)
+		return fault(cursor, "kallsyms_names", cursor->name);
+	cursor->symbol.name[used] = '\0';
+	cursor->name = end;
+	return KALLMODSYMS_OK;
+}
+
+/* From the start of one name to the start of the next. */
+static int skip_name(struct kallmodsyms_cursor *cursor)
+{
+	const struct kallmodsyms_table *names = &cursor->tables->names;
+	unsigned long length;
+	u8 byte;
+
+	if (!read_u8(names, cursor->name, &byte))
+		return fault(cursor, "kallsyms_names", cursor->name);
+	cursor->name++;
+	length = byte & 0x7f;
+	if (byte & 0x80) {
+		if (!read_u8(names, cursor->name, &byte))
+			return fault(cursor, "kallsyms_names", cursor->name);
+		cursor->name++;
+		length |= (unsigned long)byte << 7;
+	}
+	cursor->name += length;
+	return KALLMODSYMS_OK;
+}
+
+/* The size code at cursor->size_code; the size itself too where the code says that it follows. */
+static int read_size_code(struct kallmodsyms_cursor *cursor, u8 *code, unsigned long *size)
+{
+	const struct kallmodsyms_table *codes = &cursor->tables->size_codes;
+	unsigned long offset = cursor->size_code;
+
+	if (!read_u8(codes, offset, code))
+		return fault(cursor, "kallsyms_size_codes", offset);
+	offset++;
+	*size = 0;
+	if (*code == SIZE_EXPLICIT && !read_uleb128(codes, &offset, size))
+		return fault(cursor, "kallsyms_size_codes", cursor->size_code);
+	cursor->size_code = offset;
+	return KALLMODSYMS_OK;
+}
+
+/* The distance from the symbol to the next higher address in the table. */
+static int read_distance(struct kallmodsyms_cursor *cursor, unsigned long *distance)
+{
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	unsigned long address;
+
+	if (cursor->higher <= cursor->symbol.index)
+		cursor->higher = cursor->symbol.index + 1;
+	for (; cursor->higher < tables->num_syms; cursor->higher++) {
+		if (!read_address(tables, &tables->addresses, cursor->higher, &address))
+			return address_fault(cursor, false, cursor->higher);
+		if (address > cursor->symbol.address) {
+			*distance = address - cursor->symbol.address;
+			return KALLMODSYMS_OK;
+		}
+	}
+	*distance = 0;
+	return KALLMODSYMS_OK;
+}
+
+static int read_size(struct kallmodsyms_cursor *cursor)
+{
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	struct kallmodsyms_symbol *symbol = &cursor->symbol;
+	unsigned long at = cursor->size_code, distance;
+	int status;
+	u8 code;
+
+	symbol->size = 0;
+	if (tables->sizes.data) {
+		if (!read_word(&tables->sizes, symbol->index, &symbol->size))
+			return fault(cursor, "kallsyms_sizes", (unsigned long)symbol->index * sizeof(long));
+		return KALLMODSYMS_OK;
+	}
+	if (!tables->size_codes.data)
+		return KALLMODSYMS_OK;
+	status = read_size_code(cursor, &code, &symbol->size);
+	if (status || code == SIZE_EXPLICIT || code == SIZE_ZERO)
+		return status;
+	status = read_distance(cursor, &distance);
+	if (status)
+		return status;
+	if (distance < code || !distance)
+		return fault(cursor, "kallsyms_size_codes", at);
+	symbol->size = distance - code;
+	return KALLMODSYMS_OK;
+}
+
+/* Who owns the byte at that address: the value of the last module run that starts at or below it. */
+static int read_run(struct kallmodsyms_cursor *cursor, unsigned long address, u32 *value)
+{
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	unsigned long start, end;
+	u32 run = cursor->run, step, above;
+
+	*value = 0;
+	if (!tables->num_modules)
+		return KALLMODSYMS_OK;
+	/* Mostly it is the run of the symbol before, or the one behind that. */
+	for (step = 0; step < 2 && run < tables->num_modules; step++, run++) {
+		if (!read_address(tables, &tables->module_addresses, run, &start))
+			return address_fault(cursor, true, run);
+		if (address < start)
+			break;
+		if (run + 1 == tables->num_modules)
+			goto found;
+		if (!read_address(tables, &tables->module_addresses, run + 1, &end))
+			return address_fault(cursor, true, run + 1);
+		if (address < end)
+			goto found;
+	}
+	above = count_addresses(tables, &tables->module_addresses, tables->num_modules, address, true);
+	if (!above)
+		return KALLMODSYMS_OK;
+	run = above - 1;
+found:
+	cursor->run = run;
+	if (!read_u32(&tables->modules, run, value))
+		return fault(cursor, "kallsyms_modules", (unsigned long)run * sizeof(u32));
+	return KALLMODSYMS_OK;
+}
+
+/* Refuse a value whose names could not be listed, before anybody prints half a line. */
+static int check_modules(struct kallmodsyms_cursor *cursor, u32 value)
+{
+	struct kallmodsyms_modules modules;
+
+	if (value == cursor->checked)
+		return KALLMODSYMS_OK;
+	if (!kallmodsyms_modules(&modules, cursor->tables, value))
+		return fault(cursor, "kallsyms_module_names", value);
+	cursor->checked = value;
+	return KALLMODSYMS_OK;
+}
+
+static int read_owner(struct kallmodsyms_cursor *cursor)
+{
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	struct kallmodsyms_symbol *symbol = &cursor->symbol;
+	int status;
+	u32 index;
+
+	symbol->modules = 0;
+	if (symbol->type != 't' && symbol->type != 'T' && symbol->type != 'w' && symbol->type != 'W')
+		return KALLMODSYMS_OK;
+	for (; cursor->exception < tables->num_exceptions; cursor->exception++) {
+		unsigned long pair = 2ul * cursor->exception;
+
+		if (!read_u32(&tables->module_exceptions, pair, &index))
+			return fault(cursor, "kallsyms_module_exceptions", pair * sizeof(u32));
+		if (index < symbol->index)
+			continue;
+		if (index > symbol->index)
+			break;
+		if (!read_u32(&tables->module_exceptions, pair + 1, &symbol->modules))
+			return fault(cursor, "kallsyms_module_exceptions", (pair + 1) * sizeof(u32));
+		return check_modules(cursor, symbol->modules);
+	}
+	status = read_run(cursor, symbol->address, &symbol->modules);
+	return status ? status : check_modules(cursor, symbol->modules);
+}
+
+/* The first exception of a symbol at or after `index`. */
+static u32 find_exception(const struct kallmodsyms_tables *tables, u32 index)
+{
+	u32 low = 0, high = tables->num_exceptions;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+		u32 found;
+
+		if (read_u32(&tables->module_exceptions, 2ul * middle, &found) && found < index)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+int kallmodsyms_seek(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables, u32 index)
+{
+	u32 marker = index / SYMBOLS_A_MARKER, at, left;
+	unsigned long size;
+	int status;
+	u8 code;
+
+	cursor->tables = tables;
+	cursor->next = index;
+	cursor->higher = 0;
+	cursor->run = 0;
+	cursor->checked = 0;
+	cursor->exception = find_exception(tables, index);
+	if (index >= tables->num_syms)
+		return KALLMODSYMS_OK;
+
+	if (!read_u32(&tables->markers, marker, &at))
+		return fault(cursor, "kallsyms_markers", marker * sizeof(u32));
+	cursor->name = at;
+	for (left = index % SYMBOLS_A_MARKER; left; left--) {
+		status = skip_name(cursor);
+		if (status)
+			return status;
+	}
+
+	if (!tables->size_codes.data)
+		return KALLMODSYMS_OK;
+	if (!read_u32(&tables->size_markers, marker, &at))
+		return fault(cursor, "kallsyms_size_markers", marker * sizeof(u32));
+	cursor->size_code = at;
+	for (left = index % SYMBOLS_A_MARKER; left; left--) {
+		status = read_size_code(cursor, &code, &size);
+		if (status)
+			return status;
+	}
+	return KALLMODSYMS_OK;
+}
+
+int kallmodsyms_next(struct kallmodsyms_cursor *cursor)
+{
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	struct kallmodsyms_symbol *symbol = &cursor->symbol;
+	int status;
+
+	if (cursor->next >= tables->num_syms)
+		return KALLMODSYMS_END;
+	symbol->index = cursor->next;
+	if (!read_address(tables, &tables->addresses, symbol->index, &symbol->address))
+		return address_fault(cursor, false, symbol->index);
+	status = read_name(cursor);
+	if (!status)
+		status = read_size(cursor);
+	if (!status)
+		status = read_owner(cursor);
+	if (!status)
+		cursor->next++;
+	return status;
+}
+
+int kallmodsyms_lookup(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables, unsigned long address,
+		       u32 *modules)
+{
+	u32 behind = count_addresses(tables, &tables->addresses, tables->num_syms, address, true);
+	u32 first, index;
+	unsigned long start;
+	int status;
+
+	*modules = 0;
+	cursor->tables = tables;
+	if (!behind)
+		return KALLMODSYMS_END;
+	if (!read_address(tables, &tables->addresses, behind - 1, &start))
+		return address_fault(cursor, false, behind - 1);
+	first = count_addresses(tables, &tables->addresses, behind, start, false);
+
+	status = kallmodsyms_seek(cursor, tables, first);
+	for (index = first; !status && index < behind; index++) {
+		status = kallmodsyms_next(cursor);
+		if (!status && address - start < cursor->symbol.size)
+			break;
+	}
+	if (!status && index == behind && behind - first > 1) {
+		status = kallmodsyms_seek(cursor, tables, first);
+		if (!status)
+			status = kallmodsyms_next(cursor);
+	}
+	if (!status)
+		status = read_run(cursor, address, modules);
+	return status ? status : check_modules(cursor, *modules);
+}
+
+bool kallmodsyms_modules(struct kallmodsyms_modules *modules, const struct kallmodsyms_tables *tables, u32 value)
+{
+	const struct kallmodsyms_table *names = &tables->module_names;
+	unsigned long offset = value, left;
+	u8 byte;
+
+	modules->left = 0;
+	if (!value)
+		return true;
+	if (!read_u8(names, offset, &byte))
+		return false;
+	modules->left = 1;
+	if (!byte) {
+		/* A list: this 0, how many, and then the names. */
+		if (!read_u8(names, offset + 1, &byte))
+			return false;
+		modules->left = byte;
+		offset += 2;
+	}
+	modules->at = (const char *)names->data + offset;
+	for (left = modules->left; left; left--) {
+		do {
+			if (!read_u8(names, offset, &byte))
+				return false;
+			offset++;
+		} while (byte);
+	}
+	return true;
+}
+
+const char *kallmodsyms_next_module(struct kallmodsyms_modules *modules)
+{
+	const char *name = modules->at;
+
+	if (!modules->left)
+		return NULL;
+	modules->left--;
+	while (*modules->at++)
+		;
+	return name;
+}
+
+bool kallmodsyms_has_sizes(const struct kallmodsyms_tables *tables)
+{
+	return tables->sizes.data || tables->size_codes.data;
+}
+
+/* In hexadecimal, with zeros in front up to `digits`, and a blank behind. */
+static void emit_number(unsigned long number, unsigned int digits, kallmodsyms_emit emit, void *context)
+{
+	char text[2 * sizeof(number) + 1];
+	unsigned int at = sizeof(text);
+
+	text[--at] = ' ';
+	do {
+		text[--at] = "0123456789abcdef"[number & 0xf];
+		number >>= 4;
+	} while (number || sizeof(text) - 1 - at < digits);
+	emit(context, text + at, sizeof(text) - at);
+}
+
+static void emit_string(const char *string, kallmodsyms_emit emit, void *context)
+{
+	unsigned long length = 0;
+
+	while (string[length])
+		length++;
+	emit(context, string, length);
+}
+
+static void emit_type_and_name(char type, const char *name, kallmodsyms_emit emit, void *context)
+{
+	const char letter[2] = { type, ' ' };
+
+	emit(context, letter, sizeof(letter));
+	emit_string(name, emit, context);
+}
+
+void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide, kallmodsyms_emit emit, void *context)
+{
+	const struct kallmodsyms_symbol *symbol = &cursor->symbol;
+	struct kallmodsyms_modules modules;
+	char before = '\t', type = symbol->type;
+	const char *module;
+
+	if (symbol->modules && type >= 'A' && type <= 'Z')
+		type += 'a' - 'A';
+	emit_number(hide ? 0 : symbol->address, 2 * sizeof(long), emit, context);
+	if (kallmodsyms_has_sizes(cursor->tables))
+		emit_number(hide ? 0 : symbol->size, 1, emit, context);
+	emit_type_and_name(type, symbol->name, emit, context);
+	if (kallmodsyms_modules(&modules, cursor->tables, symbol->modules)) {
+		while ((module = kallmodsyms_next_module(&modules))) {
+			emit(context, &before, 1);
+			emit(context, "[", 1);
+			emit_string(module, emit, context);
+			emit(context, "]", 1);
+			before = ' ';
+		}
+	}
+	emit(context, "\n", 1);
+}
+
+void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hide, kallmodsyms_emit emit, void *context)
+{
+	const struct kallmodsyms_symbol *symbol = &cursor->symbol;
+
+	emit_number(hide ? 0 : symbol->address, 2 * sizeof(long), emit, context);
+	emit_type_and_name(symbol->type, symbol->name, emit, context);
+	emit(context, "\n", 1);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kernel.h>
+#include "lkdtm.h"
+
+/* situation same-static-name: core.o of this module has one too */
+static noinline void do_nothing(void)
+{
+	__asm__ volatile("");
+}
+
+/* situation cold-part: a whole function in .text.unlikely, and the branch to it in lkdtm_bugs.cold */
+static noinline void __cold report(u32 seed)
+{
+	pr_info("lkdtm: seed %u\n", seed);
+	pr_info("lkdtm: which must not be\n");
+}
+
+void lkdtm_bugs(u32 seed)
+{
+	do_nothing();
+	if (unlikely(!seed)) {
+		report(seed);
+		do_nothing();
+		report(~seed);
+	}
+	BUG_ON(seed > 1000);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kernel.h>
+#include "ip_vs.h"
+
+/* situation same-static-name: the other protocol of this module has one too */
+static u32 hash(u32 address, u16 port)
+{
+	return (address ^ port) * 37;
+}
+
+const struct ip_vs_protocol ip_vs_protocol_udp = { .name = "UDP", .protocol = 17, .hash = hash };
