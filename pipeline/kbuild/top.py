@@ -1,0 +1,115 @@
+"""The top Makefile of a tree in, what it exports to every directory out.
+
+The tree's own Makefile, and with it arch/$(SRCARCH)/Makefile, is evaluated as
+`make -rR --no-print-directory -C OBJDIR -f TREE/Makefile GOAL ARCH=… NAME=VALUE…` would read it. What it exports is what kconfig
+finds in its environment, and what the make of each directory starts with.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, Mapping
+
+from pipeline.errors import InputError
+from pipeline.make import Evaluator, Origin, Program, Promises, Sources, Variable, process_environment
+
+if TYPE_CHECKING:
+    from pipeline.kconfig import Configuration
+
+# Left by a make that started this process; they would steer the evaluation away from the build directory it was asked about.
+_FOREIGN = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKEFILES", "MAKECMDGOALS",
+            "KBUILD_OUTPUT", "sub_make_done", "VPATH", "CURDIR")  # fmt: skip
+
+
+class Top:
+    """The evaluated top Makefile of a tree.
+
+    tree, objdir: absolute
+    evaluator: holds its variables
+    exports: name to the value that a program started by it would find; values may hold markers
+    """
+
+    def __init__(
+        self,
+        tree: str | os.PathLike[str],
+        objdir: str | os.PathLike[str],
+        arch: str | None,
+        configuration: Configuration | None,
+        overrides: Mapping[str, str],
+        goal: str,
+    ) -> None:
+        """Without a configuration, CONFIG_ variables are unset. Raises InputError."""
+        self.tree = os.path.realpath(tree)
+        self.objdir = os.path.realpath(objdir)
+        self.overrides = {**({"ARCH": arch} if arch else {}), **overrides}
+        makefile = os.path.join(self.tree, "Makefile")
+        if not os.path.isfile(makefile):
+            raise InputError("this is no kernel tree: it has no Makefile", path=tree)
+        if not os.path.isdir(self.objdir):
+            raise InputError("the build directory does not exist", path=objdir)
+        automatic = Path(self.objdir, "include/config/auto.conf")
+        self.auto_conf = None if configuration is None else Program(auto_conf(configuration), automatic)
+        self.sources = Sources({str(automatic): self.auto_conf, f"{automatic}.cmd": Program("", f"{automatic}.cmd")})
+        self.promises = Promises()
+        self.process = {name: value for name, value in process_environment().items() if name not in _FOREIGN}
+        self.evaluator = Evaluator(
+            self.objdir, sources=self.sources, promises=self.promises, shell_environment=lambda command: self.process
+        )
+        self.evaluator.set_defaults([goal])
+        self.evaluator.set_environment(self.process)
+        self.evaluator.set_command_line(self.overrides)
+        self.evaluator.read(makefile)
+        self.exports = {
+            name: self.evaluator.exported_text(name, variable)
+            for name, variable in self.evaluator.exported().items()
+            if variable.origin is not Origin.DEFAULT or name == "MAKE"
+        }
+
+    def directory_variables(self) -> dict[str, Variable]:
+        """What the make of a directory defines before it reads anything."""
+        evaluator = Evaluator(self.objdir, sources=self.sources, promises=self.promises)
+        evaluator.set_defaults()
+        for name, value in self.exports.items():
+            if name not in ("MAKELEVEL", "MAKE", "SHELL"):
+                evaluator.define(name, value, recursive=True, origin=Origin.ENVIRONMENT, exported=True)
+        evaluator.define("MAKEFLAGS", self.exports["MAKEFLAGS"], recursive=True, exported=True)
+        evaluator.define("MAKELEVEL", "1", recursive=True, origin=Origin.ENVIRONMENT, exported=True)
+        evaluator.set_command_line(self.overrides)
+        return {name: variable for name, variable in evaluator.local.items() if variable is not None}
+
+
+class Environment(Mapping[str, str]):
+    """Exported variables. A value that needs a program to be run is computed when it is asked for."""
+
+    def __init__(self, top: Top) -> None:
+        self._top = top
+
+    def __getitem__(self, name: str) -> str:
+        return self._top.evaluator.force(self._top.exports[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._top.exports)
+
+    def __len__(self) -> int:
+        return len(self._top.exports)
+
+
+def environment(
+    tree: str | os.PathLike[str],
+    objdir: str | os.PathLike[str],
+    arch: str | None = None,
+    overrides: Mapping[str, str] = {},
+) -> Mapping[str, str]:
+    """The environment that the tree's kconfig would run in: what the top Makefile exports, and the process environment.
+
+    overrides: variables as on make's command line, such as LLVM or CROSS_COMPILE
+    Needs no .config. Values are computed on access; `dict(…)` computes all, which runs the compiler a few times.
+    Raises InputError.
+    """
+    return Environment(Top(tree, objdir, arch, None, overrides, "syncconfig"))
+
+
+def auto_conf(configuration: Configuration) -> str:
+    """A configuration as the text of include/config/auto.conf, in which strings are not quoted (Linux 5.18 and later)."""
+    return "".join(f"CONFIG_{name}={value}\n" for name, value in configuration.values.items())

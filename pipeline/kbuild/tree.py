@@ -1,0 +1,182 @@
+"""A kernel tree and a configuration in, a `KernelTree` out: every directory that make would descend into."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Iterator, Mapping
+
+from pipeline.errors import InputError
+from pipeline.kbuild.directory import Context, Directory, inherit, summarize
+from pipeline.kbuild.top import Top
+from pipeline.make import Evaluator, Variable
+from pipeline.make.lines import split_words
+
+if TYPE_CHECKING:
+    from pipeline.kconfig import Configuration
+
+
+@dataclass
+class KernelTree:
+    """All directories of a tree under one configuration.
+
+    directories: in visiting order: those of vmlinux in link order, then those that only modules or subdir-y reach
+    archives: what vmlinux is made of whole, in order: `built-in.a`, in some versions `lib/lib.a` …
+    libraries: the archives of which only what is needed is linked
+    """
+
+    top: Top
+    configuration: Configuration
+    directories: dict[str, Directory] = field(default_factory=dict)
+    archives: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    _inherited: dict[str, Mapping[str, Variable]] = field(default_factory=dict, repr=False)
+    _below: dict[str, Mapping[str, Variable]] = field(default_factory=dict, repr=False)
+    _modular: dict[str, bool] = field(default_factory=dict, repr=False)
+    _context: Context | None = field(default=None, repr=False)
+    _owners: dict[str, Directory] | None = field(default=None, repr=False)
+
+    @property
+    def tree(self) -> str:
+        return self.top.tree
+
+    @property
+    def context(self) -> Context:
+        if self._context is None:
+            self._context = Context(self.top)
+        return self._context
+
+    def evaluator(self, path: str, context: Context | None = None) -> Evaluator:
+        """Evaluate a visited directory once more, to look at variables such as its flags."""
+        built_in = self.directories[path].built_in
+        return (context or self.context).evaluate(path, built_in, self._modular[path], self._inherited[path])
+
+    def entries(self) -> list[str]:
+        """The directories whose built-in.a vmlinux is made of."""
+        return [os.path.dirname(archive) or "." for archive in self.archives if archive.endswith("built-in.a")]
+
+    def visit(self) -> None:
+        """Evaluate every directory."""
+        for path in self.entries():
+            self._visit(path, "", True, {})
+        for path in list(self.directories):
+            self._visit_others(path)
+
+    def _visit(
+        self, path: str, parent: str, built_in: bool, inherited: Mapping[str, Variable], modular: bool = True
+    ) -> None:
+        if path in self.directories:
+            return
+        if not os.path.isdir(os.path.join(self.tree, path)):
+            place, line = self._who_names(path, parent)
+            raise InputError(
+                f"names the directory '{path}', which does not exist", path=place, line=line,
+                cure="correct the Makefile, or unpack the tree again",
+            )  # fmt: skip
+        evaluator = self.context.evaluate(path, built_in, modular, inherited)
+        directory = summarize(evaluator, path, built_in)
+        self.directories[path] = directory
+        self._inherited[path] = inherited
+        self._modular[path] = modular
+        if not directory.subdirectories:
+            return
+        below = inherit(evaluator, inherited)
+        self._below[path] = below
+        if built_in:
+            for entry in directory.objects:
+                if entry.endswith("/"):
+                    self._visit(entry[:-1], path, True, below)
+
+    def _visit_others(self, path: str) -> None:
+        directory = self.directories[path]
+        modular = {entry[:-1] for entry in directory.objects + directory.modules if entry.endswith("/")}
+        for below in directory.subdirectories:
+            if below not in self.directories:
+                self._visit(below, path, False, self._below[path], modular=below in modular)
+                self._visit_others(below)
+
+    def _who_names(self, path: str, parent: str) -> tuple[str, int | None]:
+        """The file, and with luck the line, that names a directory."""
+        wanted = os.path.relpath(path, parent or ".") + "/"
+        files = [os.path.join(self.tree, "Makefile")]
+        if parent in self.directories:
+            files = [name for name, there in self.directories[parent].files.items() if there]
+        for name in files:
+            program = self.top.sources.program(name)
+            for line in program.lines if program else ():
+                if wanted in split_words(line.raw.replace("=", " ")):
+                    return name, line.number
+        return files[0], None
+
+    def built_in(self) -> Iterator[Directory]:
+        """The directories that vmlinux is made of, in link order."""
+        return (directory for directory in self.directories.values() if directory.built_in)
+
+    def link_order(self) -> list[str]:
+        """Every object of `archives`, in the order in which vmlinux is linked, each once."""
+        order: dict[str, None] = {}
+        for archive in self.archives:
+            path = os.path.dirname(archive) or "."
+            if archive.endswith("built-in.a"):
+                self._collect(path, order, set())
+            elif path in self.directories:
+                order.update(dict.fromkeys(self.directories[path].library))
+        return _heads_first(list(order), os.path.join(self.tree, "scripts/head-object-list.txt"))
+
+    def _collect(self, path: str, order: dict[str, None], seen: set[str]) -> None:
+        if path in seen:
+            return
+        seen.add(path)
+        for entry in self.directories[path].link_entries():
+            if entry.endswith("/"):
+                self._collect(entry[:-1], order, seen)
+            else:
+                order.setdefault(entry)
+
+    def library_members(self) -> dict[str, tuple[str, ...]]:
+        """Each of `libraries` that the tree itself builds, to its objects."""
+        directories = {name: self.directories.get(os.path.dirname(name)) for name in self.libraries}
+        return {name: directory.library for name, directory in directories.items() if directory is not None}
+
+    def directory_of(self, path: str) -> Directory | None:
+        """The directory whose Kbuild file lists an object, itself or as a member."""
+        if self._owners is None:
+            self._owners = {}
+            for directory in self.directories.values():
+                parts = [part for parts in directory.modular.values() for part in parts]
+                for name in (*directory.link_entries(), *directory.library, *parts):
+                    self._owners.setdefault(name, directory)
+        return self._owners.get(path)
+
+    def modules(self) -> dict[str, tuple[str, ...]]:
+        """Each =m module, by its object, to what it is linked from, in visiting order."""
+        return {name: parts for directory in self.directories.values() for name, parts in directory.modular.items()}
+
+
+def load(
+    tree: str | os.PathLike[str],
+    objdir: str | os.PathLike[str],
+    arch: str | None,
+    configuration: Configuration,
+    overrides: Mapping[str, str] = {},
+) -> KernelTree:
+    """Evaluate a whole tree. `overrides` are variables as on make's command line. Raises InputError."""
+    top = Top(tree, objdir, arch, configuration, overrides, "vmlinux")
+    archives = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_OBJS"))]
+    libraries = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_LIBS"))]
+    if not any(archive.endswith("built-in.a") for archive in archives):
+        archives.insert(0, "built-in.a")
+    kernel_tree = KernelTree(top, configuration, archives=tuple(archives), libraries=tuple(libraries))
+    kernel_tree.visit()
+    return kernel_tree
+
+
+def _heads_first(objects: list[str], path: str) -> list[str]:
+    """`objects` with those that scripts/head-object-list.txt names moved to the front (Linux 6.1 and later)."""
+    if not os.path.isfile(path):
+        return objects
+    with open(path, encoding="utf-8") as stream:
+        heads = [line.strip() for line in stream if line.strip() and not line.startswith("#")]
+    first = [name for name in objects if any(head in name for head in heads)]
+    chosen = set(first)
+    return first + [name for name in objects if name not in chosen]

@@ -1,0 +1,7 @@
+"""The GNU make 4.3 language: makefiles and variables in, variable values out. Knows nothing of Kbuild."""
+
+from pipeline.make.evaluator import Evaluator, Origin, Sources, Variable, glob
+from pipeline.make.program import Program
+from pipeline.make.promises import MARK, Promises, process_environment
+
+__all__ = ["MARK", "Evaluator", "Origin", "Program", "Promises", "Sources", "Variable", "glob", "process_environment"]
