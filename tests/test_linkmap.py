@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import elf, symbols
 from pipeline.errors import InputError
-from pipeline.linkmap import Label, LinkMap, OutputSection, Piece, ranges, read
+from pipeline.linkmap import Label, LinkMap, OutputSection, Piece, image, ranges, read
 
 # A linker script like the kernel's: markers, two executable sections, one of them with a name that breaks the map's line.
 SCRIPT = """
@@ -56,24 +57,38 @@ def assemble(directory, **sources: str) -> list[str]:
     return objects
 
 
-def object_source(name: str, *, end_label: bool = False) -> str:
-    """An object with a function, a local one and an alias in each of five executable sections, and something to discard."""
+SECTIONS = (".text", ".text.hot", ".text.unlikely", ".text.unlikely_and_long", ".init.text")
+
+
+def object_source(name: str) -> str:
+    """An object with a function, a local one, an alias, and labels at the very end, in each of five executable sections.
+
+    Each section is a whole number of alignment units long, so that the next object begins where this one ends.
+    """
     lines = []
-    for section in (".text", ".text.hot", ".text.unlikely", ".text.unlikely_and_long", ".init.text"):
+    for section in SECTIONS:
         suffix = section.strip(".").replace(".", "_") + f"_{name}"
         lines += [
             f'.section {section},"ax"',
             ".p2align 4",
-            f".globl {suffix}, alias_{suffix}",
+            f".globl {suffix}, alias_{suffix}, end_{suffix}",
             f".type {suffix}, @function",
             f"{suffix}: alias_{suffix}: nop; nop; ret",
+            f".size {suffix}, . - {suffix}",
             f"local_{suffix}: nop",
+            ".p2align 4",
+            f"end_{suffix}: local_end_{suffix}:",
         ]
-        if end_label:
-            lines += [f".globl end_{suffix}", f"end_{suffix}:"]
-    lines += [f".text; .globl first_{name}; first_{name}: ret"]
+    # Not b.o, whose .text ends where that of c.o begins.
+    lines += [f".text; .globl first_{name}; first_{name}: ret"] * (name != "b")
     lines += ['.section .discard,"ax"; nop', f".data; data_{name}: .quad 1", '.ident "somebody"', '.section .note.GNU-stack,""']
     return "\n".join(lines) + "\n"
+
+
+def tree(directory) -> list[str]:
+    """Five such objects, in three directories."""
+    sources = {"init__a": "a", "fs__b": "b", "fs__c": "c", "lib__d": "d", "lib__e": "e"}
+    return assemble(directory, **{path: object_source(name) for path, name in sources.items()})
 
 
 def definitions(directory, objects) -> dict[str, str]:
@@ -111,11 +126,117 @@ def wrong(directory, linkmap, objects, image="image") -> list[tuple[str, str | N
     return [answer for answer in answers if answer[1] != answer[2]]
 
 
-def test_plain_objects(tmp_path):
-    objects = assemble(tmp_path, a=object_source("a"), fs__b=object_source("b"), c=object_source("c"))
+def relocatable(directory, linker, objects) -> list[str]:
+    run(linker, "-r", "-Map=object.map", "-o", "vmlinux.o", *objects, cwd=directory)
+    return ["vmlinux.o"]
+
+
+def thin(directory, linker, objects) -> list[str]:
+    """As Kbuild does it: one thin archive for most, another for lib/."""
+    run("ar", "rcsTP", "vmlinux.a", *objects[:3], cwd=directory)
+    run("ar", "rcsTP", "lib/lib.a", *objects[3:], cwd=directory)
+    return ["--whole-archive", "vmlinux.a", "lib/lib.a", "--no-whole-archive"]
+
+
+def ordinary(directory, linker, objects) -> list[str]:
+    """Archives that hold copies, named by their last component; and one object named in a roundabout way."""
+    run("ar", "rcs", "fs/fs.a", *objects[1:3], cwd=directory)
+    run("ar", "rcs", "lib/lib.a", *objects[3:], cwd=directory)
+    return ["fs/../init/a.o", "--whole-archive", "fs/fs.a", "lib/lib.a", "--no-whole-archive"]
+
+
+def thin_relocatable(directory, linker, objects) -> list[str]:
+    return relocatable(directory, linker, thin(directory, linker, objects))
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+@pytest.mark.parametrize("arrange", [lambda directory, linker, objects: objects, thin, ordinary, relocatable, thin_relocatable])
+def test_every_layout(tmp_path, linker, arrange):
+    objects = tree(tmp_path)
+    map_path = link(tmp_path, *arrange(tmp_path, linker, objects), linker=linker)
+    object_map = tmp_path / "object.map"
+    linkmap = read(map_path, object_map if object_map.exists() else None)
+    image.confirm(linkmap, elf.Elf(tmp_path / "image"), map_path)
+    linkmap = image.with_local_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
+    # `alias = first_a` is a.o's function, under a name that a.o does not know.
+    assert wrong(tmp_path, linkmap, objects) == [("alias", "init/a.o", None)]
+    assert linkmap.unattributed == []
+
+
+def test_local_labels_come_from_objects(tmp_path):
+    objects = tree(tmp_path)
     linkmap = read(link(tmp_path, *objects))
-    # `alias = first_a` is a.o's function under a name that a.o does not know.
-    assert wrong(tmp_path, linkmap, objects) == [("alias", "a.o", None)]
+    for path in objects[1:]:
+        (tmp_path / path).rename(tmp_path / f"{path}.gone")
+    linkmap = image.with_local_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
+    labels = [label for label in linkmap.labels if label.name.startswith("local_end")]
+    assert [(label.name, label.path) for label in sorted(labels, key=lambda label: label.name)] == [
+        (f"local_end_{section.strip('.').replace('.', '_')}_a", "init/a.o") for section in sorted(SECTIONS) if section != ".text"
+    ]
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+def test_hidden_objects_are_reported(tmp_path, linker):
+    objects = tree(tmp_path)
+    map_path = link(tmp_path, *relocatable(tmp_path, linker, objects[:-1]), objects[-1], linker=linker)
+    linkmap = read(map_path)
+    assert {piece.path for piece in linkmap.pieces} == {"lib/e.o"}
+    assert [entry.why for entry in linkmap.unattributed][:5] == [
+        f"{section}: from vmlinux.o, whose own map is needed to say more"
+        for section in (".text.hot", ".text", ".text.unlikely", ".text.unlikely_and_long", ".data")
+    ]
+    assert sum(entry.size for entry in linkmap.unattributed) == sum(
+        section.size
+        for section in elf.Elf(tmp_path / "vmlinux.o").sections
+        if section.flags & elf.SHF_ALLOC and section.name != ".discard"
+    )
+
+
+def test_a_section_that_a_tool_added(tmp_path):
+    """What objtool does to vmlinux.o after its map was written."""
+    objects = tree(tmp_path)
+    relocatable(tmp_path, "ld", objects)
+    (tmp_path / "sites").write_bytes(bytes(24))
+    run("objcopy", "--add-section=.text.hot_sites=sites", "--set-section-flags=.text.hot_sites=alloc,code", "vmlinux.o", cwd=tmp_path)
+    map_path = link(tmp_path, "vmlinux.o")
+    linkmap = read(map_path, tmp_path / "object.map")
+    assert [(entry.size, entry.why) for entry in linkmap.unattributed] == [
+        (24, ".text.hot_sites: not in the map of vmlinux.o, or not of this size there")
+    ]
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+def test_wrong_maps(tmp_path, linker):
+    objects = tree(tmp_path)
+    first = link(tmp_path, *objects, linker=linker).rename(tmp_path / "first.map")
+    second = link(tmp_path, *objects[1:], "--defsym=first_a=1", linker=linker)
+    with pytest.raises(InputError) as caught:
+        image.confirm(read(first), elf.Elf(tmp_path / "image"), first)
+    assert str(caught.value).startswith(f"{first}: is the map of another link than {tmp_path}/image: .text from 0xffffffff81000000 to")
+    with pytest.raises(InputError) as caught:
+        read(second, first)
+    assert str(caught.value) == (
+        f"{second}: the image holds nothing from vmlinux.o, so that {first} tells nothing about it\n"
+        "  give the map of the object that was linked, or none"
+    )
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+def test_truncated(tmp_path, linker):
+    """A map cut anywhere is refused, unless it already says all that it ever does."""
+    map_path = link(tmp_path, *tree(tmp_path), linker=linker)
+    whole, text = read(map_path), map_path.read_text()
+    refused = 0
+    boundaries = [index for index, character in enumerate(text) if character == "\n"]
+    lengths = {length for index in boundaries for length in (index - 9, index, index + 1)} - {len(text)}
+    for length in lengths:
+        map_path.write_text(text[:length])
+        try:
+            assert read(map_path) == whole
+        except InputError as error:
+            refused += 1
+            assert str(error).startswith(f"{map_path}:{text[:length].count(chr(10)) + 1}: ")
+    assert refused > 0.95 * len(lengths)
 
 
 def test_whole_map(tmp_path):
@@ -161,6 +282,41 @@ def test_whole_map(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", ":1: no line reads 'Linker script and memory map', so this is not a whole GNU ld map"),
+        ("Linkerscript und Memory-Map\n\n.text 0x1 0x1\n", ":4: no line reads 'Linker script and memory map', so this is not"),
+        ("Linker script and memory map\n .text  0x10  0x2 a.o\n", ":2: an input section before any output section\n    .text"),
+        ("  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 .text\n", ":2: not a line of an LLD map\n    10 10 1 .text"),
+        ("  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 1         a.o:(.x)\n", ":2: an input section before any output section"),
+        ("  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 1 .text\n", ":3: the linker map stops in the middle\n  run the link again"),
+    ],
+)
+def test_not_a_map(tmp_path, content, message):
+    path = tmp_path / "map"
+    path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("0xffffffff81000000 0x10\n", "1: not '0xADDRESS 0xSIZE OBJECT'\n    0xffffffff81000000 0x10"),
+        ("0x0000000000000010 0x10 a.o\n0x000000000000001f 0x1 b.o\n", "2: begins before the piece above ends\n    0x0"),
+        ("0x0000000000000010 0x10 a.o\n0x00000000000000", "2: the last line is cut off\n    0x00000000000000"),
+    ],
+)
+def test_not_a_ranges_file(tmp_path, content, message):
+    path = tmp_path / "ranges"
+    path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        ranges.parse(path)
+    assert str(caught.value).startswith(f"{path}:{message}")
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 2**20), st.integers(0, 2**20), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))),
     st.sets(st.tuples(st.integers(0, 2**64 - 1), st.from_regex(r"[A-Za-z_.$]+", fullmatch=True), st.none() | st.just("a b/c.o"))),
@@ -179,10 +335,17 @@ def test_ranges_round_trip(tmp_path_factory, sizes, labels):
     assert ranges.text(back) == ranges.text(linkmap)
 
 
-@given(st.lists(st.sampled_from([" .text  0x10  0x2 a.o", ".text", " .text.unlikely", " " * 16 + "0x10  0x2 a.o", "OUTPUT(a b)", ""]) | st.text()))
-def test_garbage_is_refused_or_read(tmp_path_factory, lines):
+LINES = {
+    "Linker script and memory map": [".text  0x10  0x9", " .text  0x10  0x2 a.o", ".text", " .text.unlikely", " " * 16 + "0x10  0x2 a.o", "OUTPUT(a b)"],
+    "VMA LMA Size Align Out In Symbol".replace(" ", "    "): ["10 10 9 1 .text", "10 10 2 1 " + " " * 8 + "a.o:(.text)", "12 12 0 1 " + " " * 16 + "a", "0 0 0 1         <internal>:(.strtab)"],
+}
+
+
+@given(st.sampled_from(sorted(LINES)), st.data())
+def test_garbage_is_refused_or_read(tmp_path_factory, heading, data):
+    lines = data.draw(st.lists(st.sampled_from([*LINES[heading], ""]) | st.text()))
     path = tmp_path_factory.mktemp("map") / "map"
-    path.write_text("\n".join(["Linker script and memory map", *lines]), errors="surrogatepass")
+    path.write_text("\n".join([heading, *lines]), errors="surrogatepass")
     try:
         read(path)
     except InputError as error:

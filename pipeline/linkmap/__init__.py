@@ -17,7 +17,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pipeline import files
-from pipeline.linkmap import gnu
+from pipeline.linkmap import gnu, lld
+from pipeline.linkmap.expand import expand
 from pipeline.linkmap.records import Layout
 
 __all__ = ["Label", "LinkMap", "OutputSection", "Piece", "Unattributed", "read"]
@@ -74,22 +75,31 @@ class LinkMap:
     unattributed: list[Unattributed]
 
 
-def read(map_path: str | os.PathLike[str], object_map: str | os.PathLike[str] | None = None) -> LinkMap:
+def read(
+    map_path: str | os.PathLike[str], object_map: str | os.PathLike[str] | None = None, object_name: str = "vmlinux.o"
+) -> LinkMap:
     """The linker map of a whole image.
 
-    object_map: the map of the `ld -r` that made the one object (`vmlinux.o`) which the image was linked from
-    Raises InputError if a map cannot be read, stops short, or is no linker map.
+    object_map: the map of the `ld -r` that made `object_name`, the one object which most of the image was linked from
+    Raises InputError if a map cannot be read, stops short, or is no linker map, and for an object map of which the image holds
+    nothing.
     """
-    return _resolve(_layout(map_path))
+    layout = _layout(map_path)
+    if object_map is not None:
+        layout = expand(layout, _layout(object_map), object_name, map_path, object_map)
+    else:
+        why = f"from {object_name}, whose own map is needed to say more"
+        layout.inputs = [
+            entry._replace(path=None, why=why) if entry.path == object_name else entry for entry in layout.inputs
+        ]
+    return _resolve(layout)
 
 
 def _layout(path: str | os.PathLike[str]) -> Layout:
-    return gnu.parse(files.read_text(path).split("\n"), path)
+    lines = files.read_text(path).split("\n")
+    return (lld if lld.HEADING.fullmatch(lines[0]) else gnu).parse(lines, path)
 
 
-# Sections that the linker itself makes. GNU ld lists them under the first object of the link.
-_LINKER_SECTIONS = (".plt", ".iplt", ".got", ".igot", ".rel.", ".rela.", ".relr.", ".dyn", ".hash", ".gnu.hash", ".gnu.version", ".interp")
-_LINKER_OWNERS = ("linker stubs", "<internal>")
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][\w.$]*")
 
 
@@ -101,14 +111,14 @@ def _resolve(layout: Layout) -> LinkMap:
     ]
     sections.sort(key=lambda section: (section.start, section.end, section.name))
     candidates: list[Piece] = []
-    told: list[tuple[int, int]] = [(start, start + size) for start, size in layout.fillers]
+    told: list[tuple[int, int]] = [(start, start + size) for _, start, size in layout.fillers]
     unattributed: list[Unattributed] = []
     for entry in layout.inputs:
         if not entry.size or not layout.outputs[entry.output].allocated:
             continue
         told.append((entry.start, entry.start + entry.size))
-        if entry.path in _LINKER_OWNERS or entry.section.startswith(_LINKER_SECTIONS):
-            unattributed.append(Unattributed(entry.start, entry.size, f"{entry.section} is made by the linker"))
+        if entry.path is None:
+            unattributed.append(Unattributed(entry.start, entry.size, f"{entry.section}: {entry.why}"))
         else:
             candidates.append(Piece(entry.start, entry.start + entry.size, entry.path))
     unattributed += _untold(sections, told)
@@ -171,10 +181,7 @@ def _labels(layout: Layout) -> list[Label]:
     labels = {
         Label(address, name, None)
         for address, name, expression in layout.assignments
-        if expression in names or not _PLAIN_NAME.fullmatch(expression)
+        if address is not None and (expression in names or not _PLAIN_NAME.fullmatch(expression))
     }
-    for index, address, name in layout.symbols:
-        entry = layout.inputs[index]
-        if address == entry.start + entry.size and not any(character.isspace() for character in name):
-            labels.add(Label(address, name, entry.path))
+    labels.update(Label(address, name, layout.inputs[index].path) for index, address, name in layout.ends)
     return sorted(labels, key=lambda label: (label.address, label.name, label.path or ""))

@@ -24,7 +24,7 @@ import os
 import re
 
 from pipeline.errors import InputError
-from pipeline.linkmap.records import Assignment, Filler, Input, Layout, Output, Symbol, object_path
+from pipeline.linkmap.records import LINKER_MADE, Assignment, Filler, Input, Layout, Output, assignment, object_path
 
 HEADING = "Linker script and memory map"
 
@@ -37,8 +37,13 @@ _INPUT_REST = re.compile(rf" {{16}}{_HEX} +{_HEX} (.+)$")
 _DATA = re.compile(rf" {{16}}{_HEX} +{_HEX} (?:BYTE|SHORT|LONG|QUAD|SQUAD|ASCIZ) ")
 _FILL = re.compile(rf" \*fill\* +{_HEX} +{_HEX}(?: |$)")
 _SYMBOL = re.compile(rf" {{16}}{_HEX} {{2,}}(\S.*)$")
-_ASSIGNMENT = re.compile(r"(?:(?:PROVIDE|HIDDEN|PROVIDE_HIDDEN) \()?([^\s()=]+) = (.*)$")
-_RESULT = re.compile(r"OUTPUT\((.+) [^ ]+\)$")
+
+# Sections that the linker itself makes, which it lists under the first object of the link; and the name it gives to stubs' owner.
+_LINKER_SECTION = re.compile(
+    r"\.(?:i?plt|i?got|rela?|relr|glink|gnu\.hash|gnu\.version(?:_[dr])?|hash|interp|dynamic|dynsym|dynstr|eh_frame_hdr"
+    r"|glue_7t?|vfp11_veneer|v4_bx|stm32l4xx_veneer)(?:\..*)?"
+)
+_LINKER_OWNER = "linker stubs"
 
 
 def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
@@ -48,38 +53,43 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
     """
     layout = Layout()
     begin = _heading(lines, path)
-    broken: str | None = None  # a name whose numbers are on the next line
+    broken = ""  # a name whose numbers are on the next line
+    ended = False
     here = -1  # the output section we are in
     for number, line in enumerate(lines[begin:], begin + 1):
-        name, broken = broken, None
+        name, broken = broken, ""
+        found: tuple[str, ...] | None = None
         if line.startswith(_INDENT):
-            if name is not None and not name.startswith(" ") and (match := _OUTPUT_REST.match(line)):
+            if match := _DATA.match(line):
+                layout.fillers.append(Filler(here, int(match[1], 16), int(match[2], 16)))
+            elif name.startswith(" ") and (match := _INPUT_REST.match(line)):
+                found = (name[1:], *match.groups())
+            elif name and (match := _OUTPUT_REST.match(line)):
                 layout.outputs.pop()
                 here = _add_output(layout, name, *match.groups()[:3])
-            elif _DATA.match(line):
-                start, size = _DATA.match(line).groups()
-                layout.fillers.append(Filler(int(start, 16), int(size, 16)))
-            elif name is not None and name.startswith(" ") and (match := _INPUT_REST.match(line)):
-                _add_input(layout, here, name[1:], *match.groups(), path, number, line)
             elif match := _SYMBOL.match(line):
                 _add_symbol(layout, int(match[1], 16), match[2])
         elif line.startswith(" "):
             if match := _INPUT.match(line):
-                _add_input(layout, here, *match.groups(), path, number, line)
+                found = match.groups()
             elif match := _FILL.match(line):
-                layout.fillers.append(Filler(int(match[1], 16), int(match[2], 16)))
-            elif not line.startswith((" *", "  ")) and " " not in line[1:]:
+                layout.fillers.append(Filler(here, int(match[1], 16), int(match[2], 16)))
+            elif " " not in line[1:] and not line.startswith(" *"):
                 broken = line
         elif match := _OUTPUT.match(line):
             here = _add_output(layout, *match.groups()[:4])
-        elif match := _RESULT.match(line):
-            layout.result = match[1]
+        elif line.startswith("OUTPUT("):
+            ended = True
         elif line.startswith("Cross Reference Table"):
             break
         elif line and " " not in line:
             here = _add_output(layout, line, "0", "0", None)
             broken = line
-    if broken is not None or layout.result is None or lines[-1] != "":
+        if found:
+            if here < 0:
+                raise InputError("an input section before any output section", path=path, line=number, text=line)
+            _add_input(layout, here, *found)
+    if broken or not ended or lines[-1]:
         raise InputError(
             "the linker map stops in the middle", path=path, line=len(lines), text=lines[-1] or None, cure="run the link again"
         )
@@ -107,29 +117,16 @@ def _add_output(layout: Layout, name: str, start: str, size: str, load: str | No
     return len(layout.outputs) - 1
 
 
-def _add_input(
-    layout: Layout,
-    here: int,
-    section: str,
-    start: str,
-    size: str,
-    owner: str,
-    path: str | os.PathLike[str],
-    number: int,
-    line: str,
-) -> None:
-    if here < 0:
-        raise InputError("an input section before any output section", path=path, line=number, text=line)
-    layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), object_path(owner)))
+def _add_input(layout: Layout, here: int, section: str, start: str, size: str, owner: str) -> None:
+    if owner == _LINKER_OWNER or _LINKER_SECTION.fullmatch(section):
+        layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), None, LINKER_MADE))
+    else:
+        layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), object_path(owner)))
 
 
 def _add_symbol(layout: Layout, address: int, text: str) -> None:
-    assignment = _ASSIGNMENT.match(text)
-    if assignment:
-        if assignment[1] != ".":
-            expression = assignment[2]
-            if text.startswith(("PROVIDE", "HIDDEN")):
-                expression = expression.removesuffix(")")
-            layout.assignments.append(Assignment(address, assignment[1], expression))
-    elif layout.inputs and not text.startswith("ASSERT "):
-        layout.symbols.append(Symbol(len(layout.inputs) - 1, address, text))
+    parts = assignment(text)
+    if parts is None:
+        layout.symbol(address, text)
+    elif parts[0] != ".":
+        layout.assignments.append(Assignment(address, *parts))

@@ -18,17 +18,21 @@ class Output(NamedTuple):
 
 
 class Input(NamedTuple):
-    """What one object contributed to the output section `Layout.outputs[output]`: `size` bytes from `start` on."""
+    """What one object contributed to the output section `Layout.outputs[output]`: `size` bytes from `start` on.
+
+    path: as Kbuild names the object; None if nobody can be named, and then `why` says why
+    """
 
     output: int
     section: str
     start: int
     size: int
-    path: str
+    path: str | None
+    why: str = ""
 
 
-class Symbol(NamedTuple):
-    """A symbol that the map lists, by the input it was defined in (an index of `Layout.inputs`)."""
+class EndLabel(NamedTuple):
+    """A symbol at the very end of the input that defines it (an index of `Layout.inputs`)."""
 
     input: int
     address: int
@@ -36,46 +40,70 @@ class Symbol(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """`name = expression` in a linker script, and the address that came of it."""
+    """`name = expression` in a linker script, and the address that came of it: None if the map does not tell."""
 
-    address: int
+    address: int | None
     name: str
     expression: str
 
 
 class Filler(NamedTuple):
-    """Bytes that the linker or its script put there, not an object."""
+    """Bytes of the output section `Layout.outputs[output]` that the linker or its script put there, not an object."""
 
+    output: int
     start: int
     size: int
 
 
 @dataclass
 class Layout:
-    """One linker map. `outputs` and `inputs` are in the order of the map; `result` is the output's file name, if it says."""
+    """One linker map. `outputs` and `inputs` are in its order."""
 
     outputs: list[Output] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
-    symbols: list[Symbol] = field(default_factory=list)
+    ends: list[EndLabel] = field(default_factory=list)
     assignments: list[Assignment] = field(default_factory=list)
     fillers: list[Filler] = field(default_factory=list)
-    result: str | None = None
+
+    def symbol(self, address: int, name: str) -> None:
+        """Note a symbol of the last input, if it is at its end. Demangled names, which have blanks, are no use to anyone."""
+        if self.inputs:
+            entry = self.inputs[-1]
+            if address == entry.start + entry.size and not any(map(str.isspace, name)):
+                self.ends.append(EndLabel(len(self.inputs) - 1, address, name))
 
 
-_MEMBER = re.compile(r"(?P<archive>.*)\((?P<member>[^()]+)\)$")
+LINKER_MADE = "made by the linker"
+
+_ASSIGNMENT = re.compile(r"(?:(PROVIDE|HIDDEN|PROVIDE_HIDDEN) ?\( ?)?([^\s()=]+) = (.*)")
+
+
+def assignment(text: str) -> tuple[str, str] | None:
+    """The name and the expression of an assignment as a linker prints it, or None if `text` is none.
+
+    >>> assignment("PROVIDE (etext = .)"), assignment("_text = ."), assignment("ASSERT ((_end <= 1), x = y)")
+    (('etext', '.'), ('_text', '.'), None)
+    """
+    match = _ASSIGNMENT.fullmatch(text)
+    if match is None:
+        return None
+    return match[2], match[3].removesuffix(")").rstrip() if match[1] else match[3]
+
+
+_MEMBER = re.compile(r"(?P<archive>.*)\((?P<member>[^()]+)\)")
 
 
 def object_path(text: str) -> str:
     """The path of an object, as Kbuild names it, from what a map calls it.
 
-    Both linkers write `archive(member)`. Kbuild's archives are thin or made with `ar P`: the member is a path from where
-    the linker ran, and that is the object's. A bare member name is an object beside its archive, which is how `ar`
-    stores `lib/foo.o` in `lib/lib.a`; in a thin archive it is one in the linker's own directory.
+    Both linkers write `archive(member)`, GNU ld only if the archive is not thin. Kbuild's archives are thin or made with `ar P`:
+    the member is a path from where the linker ran, and that is the object's. A bare member name is an object beside its
+    archive: that is how `ar` stores `lib/foo.o` in `lib/lib.a`, and a thin `vmlinux.a` an object of the top directory.
 
     >>> object_path("vmlinux.a(fs/ext4/super.o)"), object_path("lib/lib.a(argv_split.o)"), object_path("init/../mm/slab.o")
     ('fs/ext4/super.o', 'lib/argv_split.o', 'mm/slab.o')
     """
-    member = _MEMBER.match(text)
+    member = _MEMBER.fullmatch(text)
     if member:
         text = member["member"]
         if "/" not in text:

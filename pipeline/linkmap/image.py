@@ -1,0 +1,63 @@
+"""A link map beside the files of the same link: is it that image's map, and which labels does it leave out?"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import elf
+from pipeline.errors import InputError
+from pipeline.linkmap import Label, LinkMap
+from pipeline.symbols import SymbolTable
+
+
+def confirm(linkmap: LinkMap, image: elf.Elf, map_path: str | os.PathLike[str]) -> None:
+    """Raise InputError unless `linkmap` has the allocated sections of `image`, each at its place."""
+    told = {(section.name, section.start, section.end) for section in linkmap.output_sections}
+    real = {(section.name, section.address, section.end) for section in image.sections if section.flags & elf.SHF_ALLOC and section.size}
+    for name, start, end in sorted(told ^ real, key=lambda section: section[1:]):
+        where = "the map only" if (name, start, end) in told else "the image only"
+        raise InputError(
+            f"is the map of another link than {image.path}: {name} from {start:#x} to {end:#x} is in {where}",
+            path=map_path,
+            cure="link again with -Map, and take both files from that link",
+        )
+
+
+def with_local_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.PathLike[str]) -> LinkMap:
+    """`linkmap` and the local symbols that stand at the very end of the object that defines them.
+
+    GNU ld's map lists global symbols only. A symbol of size 0 in `table`, the image's, at the end of a piece may be that piece's last
+    or the first of what follows; the symbol table of the piece's object, looked for below `directory`, where the linker ran,
+    tells. An object that is not there (a member of an ordinary archive) adds nothing.
+    """
+    owners = {piece.end: piece.path for piece in linkmap.pieces}
+    known = {(label.address, label.name) for label in linkmap.labels}
+    chosen = np.isin(table.addresses, np.fromiter(owners, np.uint64, len(owners)))
+    if table.sizes is not None:
+        chosen &= table.sizes == 0
+    questions: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    for index in np.flatnonzero(chosen).tolist():
+        symbol = int(table.addresses[index]), table.names[index].decode("utf-8", "surrogateescape")
+        if symbol not in known:
+            questions[owners[symbol[0]]].add(symbol)
+    labels = list(linkmap.labels)
+    for path, symbols in questions.items():
+        file = Path(directory, path)
+        if file.is_file():
+            names = _last_names(elf.Elf(file))
+            labels += [Label(address, name, path) for address, name in symbols if name in names]
+    return replace(linkmap, labels=sorted(labels, key=lambda label: (label.address, label.name, label.path or "")))
+
+
+def _last_names(image: elf.Elf) -> set[str]:
+    """The symbols of a relocatable object that stand at the end of a section with something in it."""
+    table = image.symbols()
+    ends = np.array([section.size for section in image.sections], np.uint64)
+    here = np.flatnonzero(~table.reserved & (table.types != elf.STT_SECTION))
+    here = here[(table.values[here] == ends[table.sections[here]]) & (ends[table.sections[here]] > 0)]
+    return {name.decode("utf-8", "surrogateescape") for name in table.names(here)}
