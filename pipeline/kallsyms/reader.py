@@ -1,0 +1,396 @@
+"""The way back: the ELF file of a kernel enters, its decoded kallsyms tables leave.
+
+Reads what `tables` writes and what the kernel's own builds write since 4.6, in any word size and byte order, with or without module
+tables and sizes. The file needs its symbol table, which says where the tables are.
+
+How the addresses are written is not recorded anywhere, but follows from the labels and the numbers:
+
+    kallsyms_addresses                      each address as a word
+    kallsyms_offsets, no relative base      (since 7.0) relative to the place of the entry; on 32 bits the address itself
+    kallsyms_offsets, kallsyms_relative_base
+        never descending, read unsigned     base + offset
+        otherwise                           CONFIG_KALLSYMS_ABSOLUTE_PERCPU: an offset from 0 up is the address itself, a negative one
+                                            is base - 1 - offset
+
+The last two cannot be mistaken for each other: the table is sorted by address, the symbol at the base itself has the offset 0 in the
+one form and -1 in the other, and symbols above it ascend or descend from there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import elf
+from pipeline.errors import InputError
+from pipeline.kallsyms import sizes
+from pipeline.kallsyms.owners import TEXT_LETTERS, ModuleList
+from pipeline.kallsyms.tables import MARKER_SPAN
+
+
+class Symbol(NamedTuple):
+    """A symbol as it is listed; `size` is None in an image without sizes, `type` the letter of the table."""
+
+    address: int
+    size: int | None
+    type: str
+    name: str
+    modules: ModuleList
+
+
+class Found(NamedTuple):
+    """A symbol, and how far behind its address what was looked for is."""
+
+    symbol: Symbol
+    offset: int
+
+
+@dataclass(frozen=True)
+class Kallsyms:
+    """The symbols of a kernel in the order of its tables.
+
+    bits: word size
+    addresses: uint64
+    sizes: uint64, None in an image without them
+    types: one letter each
+    names: without the letter
+    lists: the lists of modules that occur, `lists[0]` empty
+    of_symbols: the list of each symbol
+    has_modules: whether the image has module tables
+    sections: (start, end) of the allocated sections
+    """
+
+    bits: int
+    addresses: NDArray[np.uint64]
+    sizes: NDArray[np.uint64] | None
+    types: bytes
+    names: list[bytes] = field(repr=False)
+    lists: tuple[ModuleList, ...]
+    of_symbols: NDArray[np.int64]
+    has_modules: bool
+    sections: tuple[tuple[int, int], ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def symbol(self, index: int) -> Symbol:
+        """The symbol number `index` of the table."""
+        return Symbol(
+            address=int(self.addresses[index]),
+            size=None if self.sizes is None else int(self.sizes[index]),
+            type=chr(self.types[index]),
+            name=self.names[index].decode("utf-8", "surrogateescape"),
+            modules=self.lists[int(self.of_symbols[index])],
+        )
+
+    def listing(self) -> bytes:
+        """The text of /proc/kallmodsyms: `address size type name`, and behind a tab the modules in brackets.
+
+        A symbol with modules has its letter in lower case. Without sizes in the image there is no such column.
+        """
+        digits = self.bits // 4
+        tails = [b"\t" + b" ".join(b"[%b]" % m.encode("utf-8", "surrogateescape") for m in one) if one else b"" for one in self.lists]
+        types = np.frombuffer(self.types, np.uint8)
+        types = np.where(self.of_symbols > 0, types | 0x20, types).tolist()
+        rows = zip(self.addresses.tolist(), types, self.names, map(tails.__getitem__, self.of_symbols.tolist()))
+        if self.sizes is None:
+            return b"".join([b"%0*x %c %b%b\n" % (digits, *row) for row in rows])
+        return b"".join([b"%0*x %x %c %b%b\n" % (digits, a, size, *rest) for (a, *rest), size in zip(rows, self.sizes.tolist())])
+
+    def kallsyms_listing(self) -> bytes:
+        """The text of /proc/kallsyms: `address type name`."""
+        digits = self.bits // 4
+        return b"".join([b"%0*x %c %b\n" % (digits, *row) for row in zip(self.addresses.tolist(), self.types, self.names)])
+
+    def lookup(self, what: int | str) -> list[Found]:
+        """The symbols of a name, in table order; or the symbol that an address lies in, if it lies in one.
+
+        With sizes, that is the symbol with the highest address whose bytes hold the address; of several that begin there, the first.
+        Padding is in no symbol. A symbol of size 0 is found at its own address, where nothing else holds that. Without sizes it is the
+        first of those with the highest address not above, if the address is in the same section.
+        """
+        if isinstance(what, str):
+            name = what.encode("utf-8", "surrogateescape")
+            return [Found(self.symbol(index), 0) for index in self._by_name.get(name, ())]
+        index = self._at(what)
+        return [] if index is None else [Found(self.symbol(index), what - int(self.addresses[index]))]
+
+    @cached_property
+    def _by_name(self) -> dict[bytes, list[int]]:
+        found: dict[bytes, list[int]] = {}
+        for index, name in enumerate(self.names):
+            found.setdefault(name, []).append(index)
+        return found
+
+    @cached_property
+    def _reach(self) -> NDArray[np.uint64]:
+        """How far the bytes of each symbol and of all before it reach: the largest end."""
+        assert self.sizes is not None
+        return np.maximum.accumulate(self.addresses + self.sizes)
+
+    def _at(self, address: int) -> int | None:
+        if not 0 <= address < 2**self.bits:
+            return None
+        last = int(np.searchsorted(self.addresses, np.uint64(address), side="right")) - 1
+        if last < 0:
+            return None
+        first = int(np.searchsorted(self.addresses, self.addresses[last]))
+        if self.sizes is None:
+            begin = int(self.addresses[first])
+            return first if any(start <= begin and address < end for start, end in self.sections if begin < end) else None
+        found, index = None, last
+        while index >= 0 and int(self._reach[index]) > address:
+            start = int(self.addresses[index])
+            if found is not None and start != int(self.addresses[found]):
+                break
+            if address < start + int(self.sizes[index]):
+                found = index
+            index -= 1
+        return found if found is not None or int(self.addresses[first]) != address else first
+
+
+def read(path: str | os.PathLike[str]) -> Kallsyms:
+    """The tables in the ELF file `path`.
+
+    Raises InputError, naming table and offset, if they are missing or damaged.
+    """
+    return _Decoder(elf.Elf(path)).decode()
+
+
+class _Decoder:
+    """The labels of one image, and how to read what is behind them without leaving the section."""
+
+    def __init__(self, image: elf.Elf) -> None:
+        self.image = image
+        self.percpu = False  # How `addresses` found the offsets to be; those of the module runs are the same.
+        table = image.symbols()
+        defined = np.flatnonzero((table.sections != elf.SHN_UNDEF) & (table.types != elf.STT_SECTION) & (table.types != elf.STT_FILE))
+        prefix = table.strings.find(b"kallsyms_") >= 0
+        names = table.names(defined) if prefix else []
+        self.labels = {
+            name.decode(): int(table.values[index])
+            for name, index in zip(names, defined.tolist())
+            if name.startswith(b"kallsyms_") and name.isascii()
+        }
+
+    def fail(self, table: str, offset: int, problem: str) -> InputError:
+        """The error for the byte `offset` of `table`."""
+        return InputError(f"{table}: {problem} (offset {offset:#x})", path=self.image.path, cure="the tables are damaged")
+
+    def address(self, label: str) -> int:
+        """Where a table is that must be there."""
+        if label not in self.labels:
+            raise InputError(
+                f"has no kallsyms tables: {label} is missing",
+                path=self.image.path,
+                cure="the kernel was built without CONFIG_KALLSYMS, or the file is no vmlinux",
+            )
+        return self.labels[label]
+
+    def array(self, label: str, count: int, size: int) -> NDArray[np.uint64]:
+        """A table of `count` integers."""
+        address = self.address(label)
+        section = self.image.section_at(address)
+        room = section.end - address if section is not None else 0
+        if count and count * size > room:
+            raise self.fail(label, room, f"{count} entries of {size} bytes are expected, the section ends after {room} bytes")
+        return self.image.words_at(address, count, size) if count else np.zeros(0, np.uint64)
+
+    def number(self, label: str) -> int:
+        """A table of one 32-bit integer."""
+        return int(self.array(label, 1, 4)[0])
+
+    def contents(self, label: str, length: str) -> bytes:
+        """A table of bytes: as many as the table `length` says, or up to the next label or the end of the section."""
+        address = self.address(label)
+        if length in self.labels:
+            return self.array(label, self.number(length), 1).astype(np.uint8).tobytes()
+        section = self.image.section_at(address)
+        if section is None:
+            raise self.fail(label, 0, f"is at {address:#x}, outside of every section")
+        end = min([other for other in self.labels.values() if address < other <= section.end], default=section.end)
+        return self.image.bytes_at(address, end - address)
+
+    def decode(self) -> Kallsyms:
+        count = self.number("kallsyms_num_syms")
+        addresses, absolute = self.addresses(count)
+        entries = self.names(count)
+        types = b"".join([entry[:1] for entry in entries])
+        self.check_sequence(count)
+        symbol_sizes = self.sizes(count, addresses, absolute)
+        lists, of_symbols = self.modules(addresses, types)
+        return Kallsyms(
+            bits=self.image.bits,
+            addresses=addresses,
+            sizes=symbol_sizes,
+            types=types,
+            names=[entry[1:] for entry in entries],
+            lists=lists,
+            of_symbols=of_symbols,
+            has_modules="kallsyms_modules" in self.labels,
+            sections=tuple((s.address, s.end) for s in self.image.sections if s.flags & elf.SHF_ALLOC and s.size),
+        )
+
+    def addresses(self, count: int) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """The address of each symbol, and whether it is a per-CPU one kept absolute."""
+        absolute = np.zeros(count, np.bool_)
+        if "kallsyms_offsets" not in self.labels:
+            label, size = "kallsyms_addresses", self.image.bits // 8
+            addresses = self.array(label, count, size)
+        else:
+            label, size = "kallsyms_offsets", 4
+            offsets = self.array(label, count, size)
+            signed = offsets.astype(np.uint32).astype(np.int32).astype(np.int64)
+            if "kallsyms_relative_base" not in self.labels:
+                places = self.address(label) + size * np.arange(count, dtype=np.uint64) if self.image.bits == 64 else np.uint64(0)
+                addresses = self.wrap(places + signed.astype(np.uint64))
+            else:
+                base = self.base()
+                self.percpu = bool(count and (np.any(offsets[1:] < offsets[:-1]) or int(offsets[-1]) == 2**32 - 1))
+                addresses = self.from_base(base, offsets)
+                absolute = (signed >= 0) & self.percpu
+        if np.any(addresses[1:] < addresses[:-1]):
+            at = int(np.argmax(addresses[1:] < addresses[:-1])) + 1
+            raise self.fail(label, at * size, f"symbol {at} has a lower address than the one before it")
+        return addresses, absolute
+
+    def base(self) -> np.uint64:
+        return self.array("kallsyms_relative_base", 1, self.image.bits // 8)[0]
+
+    def from_base(self, base: np.uint64, offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        if not self.percpu:
+            return self.wrap(base + offsets)
+        signed = offsets.astype(np.uint32).astype(np.int32).astype(np.int64).astype(np.uint64)
+        return np.where(signed < 2**63, signed, self.wrap(base - np.uint64(1) - signed))
+
+    def wrap(self, addresses: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        return addresses & np.uint64(2**self.image.bits - 1)
+
+    def tokens(self) -> list[bytes]:
+        table = self.contents("kallsyms_token_table", "kallsyms_token_table_len")
+        tokens = []
+        for code, start in enumerate(self.array("kallsyms_token_index", 256, 2).tolist()):
+            end = table.find(b"\0", start)
+            if end < 0:
+                raise self.fail("kallsyms_token_index", 2 * code, f"token {code} at {start:#x} is outside kallsyms_token_table")
+            tokens.append(table[start:end])
+        return tokens
+
+    def names(self, count: int) -> list[bytes]:
+        """Each symbol's letter and name."""
+        tokens = self.tokens()
+        table = self.contents("kallsyms_names", "kallsyms_names_len")
+        markers = self.array("kallsyms_markers", -(-count // MARKER_SPAN), 4).tolist()
+        names: list[bytes] = []
+        position = 0
+        for index in range(count):
+            if index % MARKER_SPAN == 0 and markers[index // MARKER_SPAN] != position:
+                raise self.fail(
+                    "kallsyms_markers",
+                    4 * (index // MARKER_SPAN),
+                    f"says {markers[index // MARKER_SPAN]:#x} for symbol {index}, whose name is at {position:#x}",
+                )
+            # Lengths from 128 on have two bytes, the lower seven bits first.
+            start = position + 1
+            length = table[position] if position < len(table) else 0
+            if length >= 0x80 and start < len(table):
+                length = length & 0x7F | table[start] << 7
+                start += 1
+            end = start + length
+            if end > len(table) or not length:
+                raise self.fail("kallsyms_names", position, f"the name of symbol {index} has no end in the table")
+            name = b"".join(map(tokens.__getitem__, table[start:end]))
+            if not name:
+                raise self.fail("kallsyms_names", position, f"symbol {index} has no name")
+            names.append(name)
+            position = end
+        return names
+
+    def check_sequence(self, count: int) -> None:
+        """See that kallsyms_seqs_of_names, where there is one, names every symbol once."""
+        if "kallsyms_seqs_of_names" not in self.labels:
+            return
+        rows = self.array("kallsyms_seqs_of_names", 3 * count, 1).reshape(-1, 3).astype(np.int64)
+        numbers = rows[:, 0] << 16 | rows[:, 1] << 8 | rows[:, 2]
+        seen = np.bincount(numbers, minlength=count)
+        if len(seen) > count or (seen != 1).any():
+            wrong = (numbers >= count) | (seen[np.minimum(numbers, len(seen) - 1)] != 1)
+            at = int(np.argmax(wrong))
+            raise self.fail("kallsyms_seqs_of_names", 3 * at, f"symbol {int(numbers[at])} is out of range or named twice")
+
+    def sizes(self, count: int, addresses: NDArray[np.uint64], absolute: NDArray[np.bool_]) -> NDArray[np.uint64] | None:
+        if "kallsyms_size_codes" in self.labels:
+            codes = self.contents("kallsyms_size_codes", "kallsyms_size_codes_len")
+            markers = self.array("kallsyms_size_markers", -(-count // sizes.SPAN), 4).astype(np.uint32)
+            try:
+                return sizes.decode(addresses, absolute, codes, markers)
+            except ValueError as error:
+                raise InputError(f"kallsyms_size_codes: {error}", path=self.image.path, cure="the tables are damaged") from error
+        if "kallsyms_sizes" in self.labels:
+            return self.array("kallsyms_sizes", count, self.image.bits // 8)
+        return None
+
+    def modules(self, addresses: NDArray[np.uint64], types: bytes) -> tuple[tuple[ModuleList, ...], NDArray[np.int64]]:
+        """The lists of modules, and the list of each symbol."""
+        of_symbols = np.zeros(len(addresses), np.int64)
+        if "kallsyms_modules" not in self.labels:
+            return ((),), of_symbols
+        runs = self.number("kallsyms_num_modules")
+        values = self.array("kallsyms_modules", runs, 4)
+        if "kallsyms_module_offsets" in self.labels:
+            label, size = "kallsyms_module_offsets", 4
+            starts = self.from_base(self.base(), self.array(label, runs, size))
+        else:
+            label, size = "kallsyms_module_addresses", self.image.bits // 8
+            starts = self.array(label, runs, size)
+        if np.any(starts[1:] <= starts[:-1]):
+            at = int(np.argmax(starts[1:] <= starts[:-1])) + 1
+            raise self.fail(label, at * size, f"run {at} begins no later than the one before it")
+        if runs and int(values[-1]):
+            raise self.fail("kallsyms_modules", 4 * (runs - 1), "the last run has modules, where the end should be")
+        pairs = 0
+        if "kallsyms_num_module_exceptions" in self.labels:
+            pairs = self.number("kallsyms_num_module_exceptions")
+        exceptions = self.array("kallsyms_module_exceptions", 2 * pairs, 4).reshape(-1, 2) if pairs else np.zeros((0, 2), np.uint64)
+        for at, index in enumerate(exceptions[:, 0].tolist()):
+            if index >= len(addresses) or at and index <= int(exceptions[at - 1, 0]):
+                raise self.fail("kallsyms_module_exceptions", 8 * at, f"symbol {index} is out of range or out of order")
+        lists, numbers = self.module_lists(values.tolist(), "kallsyms_modules", 4)
+        text = np.isin(np.frombuffer(types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
+        run = np.searchsorted(starts, addresses, side="right") - 1
+        owned = np.flatnonzero(text & (run >= 0))
+        of_symbols[owned] = np.array(numbers, np.int64)[run[owned]] if runs else 0
+        lists, numbers = self.module_lists(exceptions[:, 1].tolist(), "kallsyms_module_exceptions", 8, lists)
+        of_symbols[exceptions[:, 0].astype(np.int64)] = np.array(numbers, np.int64)
+        return tuple(lists), of_symbols
+
+    def module_lists(
+        self, values: Sequence[int], table: str, stride: int, lists: Sequence[ModuleList] = ((),)
+    ) -> tuple[list[ModuleList], list[int]]:
+        """What the offsets `values` stand for: `lists` with those that are new behind, and the number of each value."""
+        names = self.contents("kallsyms_module_names", "kallsyms_module_names_len")
+        numbers = {one: index for index, one in enumerate(lists)}
+        known: dict[int, int] = {0: 0}
+        for at, value in enumerate(values):
+            if value not in known:
+                position, count = value, 1
+                if names[value : value + 1] == b"\0":
+                    position, count = value + 2, names[value + 1] if value + 1 < len(names) else 0
+                found = []
+                for _ in range(count):
+                    end = names.find(b"\0", position)
+                    found.append(names[position:end].decode("utf-8", "surrogateescape"))
+                    if end <= position:
+                        count = 0
+                        break
+                    position = end + 1
+                if not count:
+                    raise self.fail(table, stride * at, f"no list of modules at {value:#x} of kallsyms_module_names")
+                known[value] = numbers.setdefault(tuple(found), len(numbers))
+        return list(numbers), [known[value] for value in values]
