@@ -1,22 +1,21 @@
 """Kconfig files and a .config in; what every symbol is worth out, and the files that the kernel's build reads it from.
 
-    language    the parser: kconfiglib with the dialects of newer kernels
-    output      tristate.conf, auto.conf, autoconf.h
+    language     Kconfig files -> parsed symbols (kconfiglib with the dialects of newer kernels)
+    model        parsed symbols -> what values follow from, compact
+    dotconfig    .config -> assignments; values -> .config
+    values       a model, assignments -> values
+    output       a Configuration -> tristate.conf, auto.conf, autoconf.h
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import kconfiglib
-
 from pipeline.errors import InputError
-from pipeline.files import read_bytes
-from pipeline.kconfig.language import TRANSITIONAL, Kconfig, parse
+from pipeline.kconfig import dotconfig, language, model, values
 from pipeline.kconfig.output import auto_conf, autoconf_h, tristate_conf
 
 __all__ = ["Configuration", "auto_conf", "autoconf_h", "dot_config", "load", "tristate_conf"]
@@ -33,7 +32,8 @@ class Configuration:
     files: the Kconfig files, relative to the tree, in the order of their first reading
     title: the main menu's title, second line of the header comment
     quoted: auto.conf of this tree has strings in quotes (before 5.17, 129ab0d2d9f3)
-    warnings: what is odd in the .config, `path:line: ...` each: an unknown symbol, a value that the symbol cannot have
+    warnings: what is odd in the .config, `path:line: ...` each: an unknown symbol, a value that the symbol cannot have, two
+        assignments that contradict each other, one that dependencies overrule
     """
 
     values: dict[str, str]
@@ -62,20 +62,26 @@ def load(
     objdir: where $(shell) runs; the directory of `config_file` if None
     Raises InputError for whatever is wrong with a Kconfig file or the .config.
     """
-    kconfig, warnings = _evaluated(tree, config_file, arch, environment, objdir)
-    order = list(_written(kconfig))
-    size = _hash_size(kconfig.tree)
-    if size:
-        order.sort(key=lambda symbol: _bucket(symbol.name, size))
+    symbols, config_file = _model(tree, config_file, arch, environment, objdir)
+    assigned, lines, warnings = dotconfig.read(config_file, symbols)
+    result = values.compute(symbols, assigned)
+    found: dict[str, str] = {}
+    types: dict[str, str] = {}
+    for item in symbols.order:
+        if item in result.written:
+            text, type_ = result.text(item), symbols.symbols[item].type
+            if text != "n" or type_ not in ("bool", "tristate"):
+                name = symbols.names[item]
+                found[name] = text
+                types[name] = type_
+    warnings += dotconfig.overruled(config_file, symbols, assigned, lines, result)
     return Configuration(
-        values={symbol.name: symbol.str_value for symbol in order},
-        types={symbol.name: kconfiglib.TYPE_TO_STR[symbol.orig_type] for symbol in order},
-        tristates=frozenset(
-            symbol.name for symbol in kconfig.unique_defined_syms if symbol.orig_type is kconfiglib.TRISTATE
-        ),
-        files=tuple(dict.fromkeys(kconfig.kconfig_filenames)),
-        title=kconfig.mainmenu_text,
-        quoted=_quotes(kconfig.tree),
+        values=found,
+        types=types,
+        tristates=frozenset(symbols.names[item] for item in symbols.order if symbols.symbols[item].type == "tristate"),
+        files=tuple(symbols.files),
+        title=symbols.title,
+        quoted=symbols.dialect.quoted,
         warnings=tuple(warnings),
     )
 
@@ -89,53 +95,26 @@ def dot_config(
     objdir: str | os.PathLike[str] | None = None,
 ) -> str:
     """The full .config that follows from a partial one, as `make olddefconfig` writes it. Arguments and errors as `load`."""
-    kconfig, _ = _evaluated(tree, config_file, arch, environment, objdir)
-    header = f"#\n# Automatically generated file; DO NOT EDIT.\n# {kconfig.mainmenu_text}\n#\n"
-    return kconfig._config_contents(header)
+    symbols, config_file = _model(tree, config_file, arch, environment, objdir)
+    assigned, _, _ = dotconfig.read(config_file, symbols)
+    return dotconfig.write(symbols, values.compute(symbols, assigned))
 
 
-def _evaluated(tree, config_file, arch, environment, objdir) -> tuple[Kconfig, list[str]]:
+def _model(
+    tree: str | os.PathLike[str],
+    config_file: str | os.PathLike[str],
+    arch: str,
+    environment: Mapping[str, str],
+    objdir: str | os.PathLike[str] | None,
+) -> tuple[model.Model, Path]:
     tree = Path(tree).absolute()
     config_file = Path(config_file).absolute()
     objdir = config_file.parent if objdir is None else Path(objdir).absolute()
-    if not (tree / "Kconfig").is_file():
-        raise InputError("no Kconfig file here", path=tree, cure="is this the top of a kernel tree?")
-    read_bytes(config_file)
-    kconfig = parse(tree, objdir, {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree), **environment})
-    parsed = len(kconfig.warnings)
-    kconfig.warn_assign_undef = True
-    kconfig.load_config(str(config_file))
-    return kconfig, kconfig.warnings[parsed:]
-
-
-def _written(kconfig: Kconfig):
-    """The symbols that auto.conf lists, latest mention first."""
-    for symbol in reversed(kconfig.syms.values()):
-        if not symbol.nodes or any(node.prompt and node.prompt[0] == TRANSITIONAL for node in symbol.nodes):
-            continue
-        line = symbol.config_string
-        if line and not line.startswith("#"):
-            yield symbol
-
-
-def _hash_size(tree: Path) -> int | None:
-    """The number of buckets of the symbol table of the tree's `conf`, which decides the order of auto.conf. None: no `conf`."""
-    for header in ("internal.h", "lkc.h", "expr.h", "lkc_proto.h"):
-        path = tree / "scripts/kconfig" / header
-        text = path.read_text() if path.is_file() else ""
-        if match := re.search(r"#define\s+SYMBOL_HASHSIZE\s+(?:\(1U? << (\d+)\)|(\d+))", text):
-            return 1 << int(match[1]) if match[1] else int(match[2])
-    return None
-
-
-def _bucket(name: str, size: int) -> int:
-    """FNV-1a, 32 bits: strhash() in scripts/kconfig/symbol.c, hash_str() in scripts/include/hash.h since 6.12."""
-    value = 2166136261
-    for byte in name.encode():
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return value % size
-
-
-def _quotes(tree: Path) -> bool:
-    path = tree / "scripts/kconfig/confdata.c"
-    return path.is_file() and not re.search(r"OUTPUT_N_NONE,\s*false", path.read_text())
+    for path, cure in (
+        (tree / "Kconfig", "is this the top of a kernel tree?"),
+        (config_file, "make one, with `make ARCH=... O=... defconfig` say"),
+    ):
+        if not path.is_file():
+            raise InputError("no such file", path=path, cure=cure)
+    environment = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree), **environment}
+    return model.build(language.parse(tree, objdir, environment)), config_file

@@ -109,21 +109,18 @@ class Kconfig(kconfiglib.Kconfig):
             return super()._expect_expr_and_eol()
         expression = self._parse_expr(True)
         if self._check_token(kconfiglib._T_IF):
-            expression = (OR, expression, self._is(self._parse_expr(True), self.n))
+            expression = (OR, expression, self._is_n(self._parse_expr(True)))
         if self._tokens[self._tokens_i] is not None:
             self._trailing_tokens_error()
         return expression
 
-    def _is(self, expression: object, value: kconfiglib.Symbol) -> object:
-        """`expression = value` for value n or y, as expr_trans_compare() in scripts/kconfig/expr.c has it."""
+    def _is_n(self, expression: object) -> object:
+        """`expression = n`, as expr_trans_compare() in scripts/kconfig/expr.c has it."""
         if not isinstance(expression, tuple):
-            return (EQUAL, expression, value)
-        if expression[0] is NOT:
-            return self._is(expression[1], self.y if value is self.n else self.n)
+            return (EQUAL, expression, self.n)
         if expression[0] in (AND, OR):
-            joins = (expression[0] is AND) == (value is self.y)
-            return (AND if joins else OR, self._is(expression[1], value), self._is(expression[2], value))
-        return expression if value is self.y else (NOT, expression)
+            return (OR if expression[0] is AND else AND, self._is_n(expression[1]), self._is_n(expression[2]))
+        return (NOT, self._is_n(expression[1]) if expression[0] is NOT else expression)
 
 
 def parse(tree: Path, objdir: Path, environment: Mapping[str, str]) -> Kconfig:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def tristate_conf(configuration: Configuration) -> str:
     """include/config/tristate.conf: Y or M for each symbol of type tristate that is not n."""
-    return _heading(configuration, "#", "#", "#") + "".join(
+    return heading(configuration.title, "#", "#", "#") + "".join(
         f"CONFIG_{name}={value.upper()}\n" for name, value in configuration.values.items()
         if configuration.types[name] == "tristate"
     )
@@ -29,33 +29,38 @@ def tristate_conf(configuration: Configuration) -> str:
 
 def auto_conf(configuration: Configuration) -> str:
     """include/config/auto.conf."""
-    quote = _quoted if configuration.quoted else str
-    return _heading(configuration, "#", "#", "#") + "".join(
-        f"CONFIG_{name}={quote(value) if configuration.types[name] == 'string' else value}\n"
+    return heading(configuration.title, "#", "#", "#") + "".join(
+        assignment(name, configuration.types[name], value, quoted=configuration.quoted)
         for name, value in configuration.values.items()
     )
 
 
 def autoconf_h(configuration: Configuration) -> str:
     """include/generated/autoconf.h."""
-    return _heading(configuration, "/*", " *", " */") + "".join(
+    return heading(configuration.title, "/*", " *", " */") + "".join(
         _define(name, configuration.types[name], value) for name, value in configuration.values.items()
     )
+
+
+def assignment(name: str, type_: str, value: str, *, quoted: bool) -> str:
+    """One line of auto.conf or .config."""
+    return f"CONFIG_{name}={_quote(value) if quoted and type_ == 'string' else value}\n"
+
+
+def heading(title: str, first: str, middle: str, last: str) -> str:
+    """The comment that `conf` puts above each of its files."""
+    return f"{first}\n{middle} Automatically generated file; DO NOT EDIT.\n{middle} {title}\n{last}\n"
 
 
 def _define(name: str, type_: str, value: str) -> str:
     if type_ in ("bool", "tristate"):
         return f"#define CONFIG_{name}{'_MODULE' if value == 'm' else ''} 1\n"
     if type_ == "string":
-        value = _quoted(value)
+        value = _quote(value)
     elif type_ == "hex" and value[:2] not in ("0x", "0X"):
         value = f"0x{value}"
     return f"#define CONFIG_{name} {value}\n"
 
 
-def _heading(configuration: Configuration, first: str, middle: str, last: str) -> str:
-    return f"{first}\n{middle} Automatically generated file; DO NOT EDIT.\n{middle} {configuration.title}\n{last}\n"
-
-
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
