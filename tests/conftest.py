@@ -47,3 +47,10 @@ def linux_6_1() -> Path:
 @pytest.fixture(scope="session")
 def linux_6_12() -> Path:
     return linux_tree("6.12")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Where every test should be able to run (CI sets KALLMODSYMS_NO_SKIPS), a skipped one is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("KALLMODSYMS_NO_SKIPS") and exitstatus == 0 and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,232 @@
+"""The command `kallmodsyms`: one subcommand a stage, each from files to a file. Arguments in, an exit status out.
+
+0: done; 1: something is wrong with the input; 2: wrong usage (argparse's own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from pipeline import files
+from pipeline.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except InputError as error:
+        print(f"kallmodsyms: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our standard output went away (`| head`): that is its right, and nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _tristate(options: argparse.Namespace) -> None:
+    from pipeline import kconfig, stages
+
+    found = stages.configuration(options.tree, options.objdir, options.arch, dict(options.variable))
+    _warn(found.warnings)
+    _deliver(options, kconfig.tristate_conf(found))
+
+
+def _thick(options: argparse.Namespace) -> None:
+    from pipeline import kbuild, stages
+
+    kernel = stages.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
+    _warn(kernel.configuration.warnings)
+    _deliver(options, kbuild.format_thick(kbuild.builtin_modules(kernel)))
+
+
+def _ranges(options: argparse.Namespace) -> None:
+    from pipeline import stages
+
+    _deliver(options, stages.ranges(options.map, options.object_map, options.image, options.directory))
+
+
+def _tables(options: argparse.Namespace) -> None:
+    from pipeline import stages
+    from pipeline.kallsyms import assembly, select
+
+    rules = stages.tree_dialect(options.tree)
+    chosen = select.Options(
+        all_symbols=options.all_symbols,
+        absolute_percpu=options.absolute_percpu,
+        base_relative=options.base_relative or rules.base_relative,
+        lto_clang=options.lto_clang,
+        sizes=options.sizes,
+    )
+    _deliver(options, assembly.text(stages.kallsyms_tables(options.symbols, options.ranges, options.thick, chosen, rules)))
+
+
+def _link(options: argparse.Namespace) -> None:
+    from pipeline import link
+
+    environment = dict(os.environ)
+    environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker))
+    link.link_vmlinux(environment, options.thick, options.sizes)
+
+
+def _show(options: argparse.Namespace) -> None:
+    from pipeline.kallsyms import reader
+
+    kallsyms = reader.read(options.vmlinux)
+    _deliver(options, kallsyms.kallsyms_listing() if options.kallsyms else kallsyms.listing())
+
+
+def _lookup(options: argparse.Namespace) -> int:
+    from pipeline import stages
+
+    text, missing = stages.lookup(options.vmlinux, options.what)
+    sys.stdout.write(text)
+    for what in missing:
+        print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
+    """Write an output where `-o` says; without it, to standard output."""
+    if options.output is not None:
+        files.write(options.output, text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"kallmodsyms: warning: {warning}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kallmodsyms",
+        description="Which module does a kernel symbol belong to, built in or not. "
+        "The subcommands are the steps of one pipeline, in this order; `doit` runs them all.",
+        epilog="kallmodsyms COMMAND --help shows an example of each.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable, summary: str, example: str, output: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        if output:
+            sub.add_argument("-o", "--output", metavar="FILE", help="write here instead of standard output")
+        return sub
+
+    def tree_options(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--tree", required=True, help="the kernel source tree")
+        sub.add_argument("--objdir", required=True, help="the build directory, with its .config")
+        sub.add_argument("--arch", help="ARCH as make knows it (default: $ARCH, else this machine's)")
+        sub.add_argument(
+            "--variable",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            type=_assignment,
+            help="a variable of make's command line, such as LLVM=1; may be repeated",
+        )
+
+    def sizes_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--sizes", choices=("compact", "dense", "none"), default="compact", help="how symbol sizes are stored (default: compact)"
+        )
+
+    sub = command(
+        "tristate",
+        _tristate,
+        "tristate.conf: the tristate symbols of a .config that are not n, in upper case",
+        "kallmodsyms tristate --tree linux-6.1 --objdir build -o build/include/config/tristate.conf",
+    )
+    tree_options(sub)
+
+    sub = command(
+        "thick",
+        _thick,
+        "modules_thick.builtin: the would-be modules that are built in, and their objects",
+        "kallmodsyms thick --tree linux-6.1 --objdir build -o build/modules_thick.builtin",
+    )
+    tree_options(sub)
+
+    sub = command(
+        "ranges",
+        _ranges,
+        "address ranges of objects, from a linker map",
+        "kallmodsyms ranges build/.tmp_vmlinux.map -o build/.tmp_vmlinux.ranges",
+    )
+    sub.add_argument("map", metavar="MAP", help="what the final link wrote with -Map")
+    sub.add_argument("--object-map", metavar="VMLINUX_O_MAP", help="the map of the `ld -r` that made vmlinux.o, where there is one")
+    sub.add_argument("--image", metavar="VMLINUX", help="what was linked: check that the map is its own, and find local end labels")
+    sub.add_argument("--directory", default=".", metavar="DIR", help="with --image: where the linker ran (default: here)")
+
+    sub = command(
+        "tables",
+        _tables,
+        "assembler source of the kallsyms tables with module tables",
+        "kallmodsyms tables --symbols build/.tmp_vmlinux1 --ranges build/.tmp_vmlinux.ranges \\\n"
+        "    --thick build/modules_thick.builtin --all-symbols --absolute-percpu --base-relative -o kallsyms.S",
+    )
+    sub.add_argument("--symbols", required=True, metavar="VMLINUX_OR_NM_TEXT", help="an ELF image, or what `nm -n` or `nm -nS` said of it")
+    sub.add_argument("--ranges", required=True, metavar="FILE", help="what `kallmodsyms ranges` wrote")
+    sub.add_argument("--thick", required=True, metavar="FILE", help="what `kallmodsyms thick` wrote")
+    sub.add_argument("--all-symbols", action="store_true", help="data symbols too (CONFIG_KALLSYMS_ALL)")
+    sub.add_argument("--absolute-percpu", action="store_true", help="per-CPU symbols are absolute (CONFIG_KALLSYMS_ABSOLUTE_PERCPU)")
+    sub.add_argument("--base-relative", action="store_true", help="32-bit offsets (CONFIG_KALLSYMS_BASE_RELATIVE)")
+    sub.add_argument("--lto-clang", action="store_true", help="names end at .llvm. when they are compared (CONFIG_LTO_CLANG)")
+    sub.add_argument("--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1")
+    sizes_option(sub)
+
+    sub = command(
+        "link",
+        _link,
+        "link vmlinux with module tables: the program for make's cmd_link_vmlinux hook",
+        "make vmlinux cmd_link_vmlinux='kallmodsyms link -- \"$(LD)\" \"$(KBUILD_LDFLAGS)\" \"$(LDFLAGS_vmlinux)\"'",
+        output=False,
+    )
+    sub.add_argument("--thick", metavar="FILE", help="a modules_thick.builtin that is there already (default: make it from the tree)")
+    sizes_option(sub)
+    sub.add_argument("linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names")
+
+    sub = command(
+        "show",
+        _show,
+        "the /proc/kallmodsyms listing, decoded from a vmlinux",
+        "kallmodsyms show build/vmlinux | grep '\\[ext4\\]'",
+    )
+    sub.add_argument("vmlinux", metavar="VMLINUX")
+    sub.add_argument("--kallsyms", action="store_true", help="the /proc/kallsyms listing instead")
+
+    sub = command(
+        "lookup",
+        _lookup,
+        "the symbols at addresses, or of names",
+        "kallmodsyms lookup build/vmlinux 0xffffffff812f3a40 ext4_fill_super",
+        output=False,
+    )
+    sub.add_argument("vmlinux", metavar="VMLINUX")
+    sub.add_argument("what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal with or without 0x, or a symbol's name")
+    return parser
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,408 @@
+"""The final link: objects and a linker in, vmlinux with base and module tables out.
+
+What enters is a build directory whose objects are there (`vmlinux.a` and libraries, or `vmlinux.o`), the variables that
+the top Makefile exports, and modules_thick.builtin. What leaves is `vmlinux`, `System.map` and `.vmlinux.d`; beside them stay
+the map, ranges and tables of each pass (`.tmp_vmlinux3.map` and so on), for whoever wants to look.
+
+The order of things is that of scripts/link-vmlinux.sh of Linux 6.1 and 6.12, whose place `link_vmlinux` takes: make runs it
+through `cmd_link_vmlinux` (see docs/design.md, "The hook").
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import elf, files, kbuild, stages
+from pipeline.errors import InputError
+from pipeline.kallsyms import assembly, select
+from pipeline.kallsyms.dialect import Dialect
+from pipeline.kallsyms.tables import Tables
+
+MAXIMUM_LINKS = 6
+"""A link can need one more where the tables' size made the linker add stubs; symbols that still move after six never rest."""
+
+BTF_OBJECT = ".btf.vmlinux.bin.o"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image is linked and how its tables are assembled. Commands are argument lists, run in the build directory.
+
+    linker: program and flags, the linker script included
+    inputs: what is linked, archives and grouping included
+    libraries: what comes after everything else (UML links against the C library)
+    through_compiler: whether `linker` is a compiler driver, so that linker flags need `-Wl,`
+    assembler: program and flags that turn a `.S` into a `.o`
+    """
+
+    linker: tuple[str, ...]
+    inputs: tuple[str, ...]
+    libraries: tuple[str, ...]
+    through_compiler: bool
+    assembler: tuple[str, ...]
+
+    def link_command(self, output: str, map_file: str, extra: Sequence[str] = (), strip_debug: bool = False) -> list[str]:
+        """The command that links `output`, with the objects `extra` last, and writes the linker's map to `map_file`."""
+        flags = [f"-Map={map_file}", *(["--strip-debug"] if strip_debug else [])]
+        return [
+            *self.linker,
+            *(self._flag(flag) for flag in flags),
+            "-o",
+            output,
+            *self.inputs,
+            *extra,
+            *self.libraries,
+        ]
+
+    def assemble_command(self, source: str, output: str) -> list[str]:
+        """The command that assembles `source`, which the C preprocessor sees first."""
+        return [*self.assembler, "-c", "-o", output, source]
+
+    def _flag(self, flag: str) -> str:
+        return f"-Wl,{flag}" if self.through_compiler else flag
+
+
+def recipe(environment: Mapping[str, str], config: Mapping[str, str], extra_objects: Sequence[str] = ()) -> Recipe:
+    """The recipe that the exported variables of a top Makefile ask for.
+
+    environment: what make exports (LD, KBUILD_LDFLAGS, LDFLAGS_vmlinux, KBUILD_LDS, KBUILD_VMLINUX_LIBS, CC, KBUILD_AFLAGS …)
+    config: the configuration's values, as in auto.conf
+    extra_objects: linked unconditionally after the archive (version-timestamp.o, .vmlinux.export.o)
+    """
+
+    def words(*names: str) -> list[str]:
+        return [word for name in names for word in shlex.split(environment.get(name, ""))]
+
+    # The tree has linked everything into vmlinux.o already, and objtool has changed it since: that is what must be linked.
+    relocatable = "LTO_CLANG" in config or "X86_KERNEL_IBT" in config
+    archive = "vmlinux.o" if relocatable else "vmlinux.a"
+    libraries = [] if relocatable else words("KBUILD_VMLINUX_LIBS")
+    user_mode = environment.get("SRCARCH") == "um"
+    prefix = "-Wl," if user_mode else ""
+    linker = words("CC", "CFLAGS_vmlinux") if user_mode else words("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux")
+    script = Path(environment.get("objtree", ".")) / environment["KBUILD_LDS"]
+    return Recipe(
+        linker=(*linker, f"{prefix}--script={script}"),
+        inputs=(
+            f"{prefix}--whole-archive",
+            archive,
+            *extra_objects,
+            f"{prefix}--no-whole-archive",
+            f"{prefix}--start-group",
+            *libraries,
+            f"{prefix}--end-group",
+        ),
+        libraries=("-lutil", "-lrt", "-lpthread") if user_mode else (),
+        through_compiler=user_mode,
+        assembler=tuple(
+            words("CC", "NOSTDINC_FLAGS", "LINUXINCLUDE", "KBUILD_CPPFLAGS", "KBUILD_AFLAGS", "KBUILD_AFLAGS_KERNEL")
+        ),
+    )
+
+
+def run(command: Sequence[str], directory: str | os.PathLike[str] = ".", output: str | None = None, **options) -> None:
+    """Run a tool of the build in `directory`, its standard output into the file `output` there or on to ours.
+
+    Raises InputError with the tool's messages if it is absent, fails or is killed.
+    """
+    try:
+        # close_fds: a make below must find the jobserver's descriptors.
+        done = subprocess.run(command, cwd=directory, capture_output=True, close_fds=False, **options)
+    except OSError as error:
+        raise InputError(f"{command[0]} cannot be run: {error.strerror}", text=shlex.join(command)) from None
+    if output is not None and not done.returncode:
+        files.write(os.path.join(directory, output), done.stdout)
+        done.stdout = b""
+    said = (done.stdout + done.stderr).decode("utf-8", "replace").rstrip()
+    if done.returncode:
+        ending = f"exit status {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
+        raise InputError(f"{Path(command[0]).name} failed ({ending})\n{said}".rstrip(), text=shlex.join(command))
+    if said:
+        print(said, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the files of each pass are called: pass `n` links image n with the tables of pass n - 1, and makes the tables of pass n."""
+
+    def image(self, number: int) -> str:
+        return f".tmp_vmlinux{number}"
+
+    def map(self, number: int) -> str:
+        return f".tmp_vmlinux{number}.map"
+
+    def ranges(self, number: int) -> str:
+        return f".tmp_vmlinux{number}.ranges"
+
+    def source(self, number: int) -> str:
+        """The tables as assembler source."""
+        return f".tmp_vmlinux{number}.kallsyms.S"
+
+    def blob(self, number: int) -> str:
+        """What the source includes."""
+        return f".tmp_vmlinux{number}.kallsyms.bin"
+
+    def tables(self, number: int) -> str:
+        """The tables as an object to link in."""
+        return f".tmp_vmlinux{number}.kallsyms.o"
+
+
+class Passes:
+    """The links of one image, in the build directory `directory`.
+
+    options, rules: as `kallsyms.tables.build` wants them
+    objects: what is linked in besides the recipe's inputs and the tables
+    object_map: the map of the `ld -r` that made vmlinux.o, if there was one
+    """
+
+    names = Names()
+
+    def __init__(
+        self,
+        plan: Recipe,
+        directory: str | os.PathLike[str],
+        thick: str,
+        options: select.Options,
+        rules: Dialect,
+        objects: Sequence[str] = (),
+        object_map: str | None = None,
+        say: Callable[[str, str], None] = lambda verb, what: None,
+    ) -> None:
+        self.plan, self.directory, self.thick, self.options, self.rules = plan, directory, thick, options, rules
+        self.objects, self.object_map, self.say = objects, object_map, say
+        self.latest: Tables | None = None
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    def empty_tables(self, bits: int, byteorder: str) -> None:
+        """The tables of pass 0: every label and no symbol."""
+        self._write(0, stages.empty_tables(self.options, self.rules, bits, byteorder))
+
+    def ranges(self, number: int) -> None:
+        """The ranges file of image `number`."""
+        object_map = None if self.object_map is None else self.path(self.object_map)
+        text = stages.ranges(self.path(self.names.map(number)), object_map, self.path(self.names.image(number)), self.directory)
+        files.write(self.path(self.names.ranges(number)), text)
+
+    def tables(self, number: int) -> None:
+        """The tables of image `number`, from its ranges."""
+        image, ranges = self.path(self.names.image(number)), self.path(self.names.ranges(number))
+        # Names do not change between passes, so the compression of the last one serves this one.
+        self.latest = stages.kallsyms_tables(image, ranges, self.path(self.thick), self.options, self.rules, self.latest)
+        self._write(number, self.latest)
+
+    def assemble(self, number: int) -> None:
+        run(self.plan.assemble_command(self.names.source(number), self.names.tables(number)), self.directory)
+
+    def link(self, number: int, strip_debug: bool) -> None:
+        extra = [self.names.tables(number - 1), *self.objects]
+        run(self.plan.link_command(self.names.image(number), self.names.map(number), extra, strip_debug), self.directory)
+
+    def settled(self, number: int) -> bool:
+        """Whether image `number`, linked with the tables of the pass before, is what these tables say."""
+        before, now = (files.read_text(self.path(self.names.source(n))) for n in (number - 1, number))
+        blobs = (self.path(self.names.blob(n)) for n in (number - 1, number))
+        return before.replace(self.names.blob(number - 1), self.names.blob(number)) == now and filecmp.cmp(*blobs, shallow=False)
+
+    def settle(self, first: int) -> str:
+        """Link from pass `first` on until the tables say what the image holds; the name of that image.
+
+        The first image has tables of the right labels and no symbols; the second has tables of the right size, and so its symbols are
+        where they stay; the third has them right. One more is needed only if the linker added stubs.
+        Raises InputError if a tool fails or the symbols do not come to rest.
+        """
+        for number in range(first, MAXIMUM_LINKS + 1):
+            self.assemble(number - 1)
+            self.say("LD", self.names.image(number))
+            # Debug data is wanted in the last image alone, and the first that can be the last is the third.
+            self.link(number, strip_debug=number < 3)
+            self.say("KSYMS", self.names.source(number))
+            self.ranges(number)
+            self.tables(number)
+            if number >= 3 and self.settled(number):
+                return self.names.image(number)
+        raise InputError(
+            f"symbols still move after {MAXIMUM_LINKS} links, so the tables would be wrong",
+            path=self.path(self.names.image(MAXIMUM_LINKS)),
+            cure="compare the .tmp_vmlinux images with nm -n to see which symbols move",
+        )
+
+    def _write(self, number: int, tables: Tables) -> None:
+        text, data = assembly.blob(tables, self.names.blob(number))
+        files.write(self.path(self.names.blob(number)), data)
+        files.write(self.path(self.names.source(number)), text)
+
+
+def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes: str = "compact") -> None:
+    """Do, in the current directory, what the tree's scripts/link-vmlinux.sh does, with module tables beside the base tables.
+
+    environment: the variables that make exports to the recipe of vmlinux
+    thick: a modules_thick.builtin that is there already; None to make it here from the tree
+    sizes: as `Profile.sizes`
+
+    Raises InputError; then the previous vmlinux is still what it was.
+    """
+    for name in ("srctree", "LD", "CC", "KBUILD_LDS", "SRCARCH", "MAKE"):
+        if not environment.get(name):
+            raise InputError(
+                f"{name} is not set: this is the program for the cmd_link_vmlinux hook, and make did not call it",
+                cure="run: make vmlinux cmd_link_vmlinux='kallmodsyms link'",
+            )
+    hook = _Hook(environment)
+    if not (hook.tree / "init" / "version-timestamp.c").is_file():
+        raise InputError("this tree has no init/version-timestamp.c: its final link is none that is known here", path=hook.tree)
+    hook.make("scripts/Makefile.build", "obj=init", "init/version-timestamp.o")
+    extra = [*([".vmlinux.export.o"] if "MODULES" in hook.config else []), "init/version-timestamp.o"]
+    plan = recipe(environment, hook.config, extra)
+
+    if thick is None:
+        thick = "modules_thick.builtin"
+        hook.say("MODTHICK", thick)
+        kernel = stages.kernel_tree(hook.tree, ".", environment.get("ARCH"))
+        files.write(thick, kbuild.format_thick(kbuild.builtin_modules(kernel)))
+    btf = hook.btf(plan) if "DEBUG_INFO_BTF" in hook.config else []
+    if "KALLSYMS" in hook.config:
+        passes = hook.passes(plan, thick, sizes, btf)
+        passes.empty_tables(*hook.word())
+        image = passes.settle(1)
+    else:
+        image = hook.plain(plan, btf)
+    hook.finish(image)
+
+
+class _Hook:
+    """One run of the hook in a build directory: what the helpers of the tree's script know as global variables."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.tree = Path(environment["srctree"])
+        self.config = stages.configured_values(".")
+        self.quiet = "s" in environment.get("MAKEFLAGS", "").split(" ")[0]
+
+    def say(self, verb: str, what: str) -> None:
+        if not self.quiet:
+            print(f"  {verb:<7} {what}", flush=True)
+
+    def make(self, makefile: str, *goals: str) -> None:
+        run([*shlex.split(self.environment["MAKE"]), "-f", str(self.tree / makefile), *goals])
+
+    def passes(self, plan: Recipe, thick: str, sizes: str, objects: Sequence[str]) -> Passes:
+        rules = stages.tree_dialect(self.tree)
+        options = stages.table_options(self.config, sizes, rules)
+        object_map = self.object_map() if "vmlinux.o" in plan.inputs else None
+        return Passes(plan, ".", thick, options, rules, objects, object_map, self.say)
+
+    def word(self) -> tuple[int, str]:
+        """Word size in bits and byte order of the image, as an object of it has them."""
+        file = elf.Elf("init/version-timestamp.o")
+        return file.bits, file.byteorder
+
+    def object_map(self) -> str:
+        """The map of the `ld -r` that made vmlinux.o. Where the tree keeps none (it does for CONFIG_BUILTIN_MODULE_RANGES), the same
+        link is done once more for its map; objtool, which runs after it, adds sections and moves nothing."""
+        if os.path.exists("vmlinux.o.map") and os.path.getmtime("vmlinux.o.map") >= os.path.getmtime("vmlinux.a"):
+            return "vmlinux.o.map"
+        self.say("LD", ".tmp_vmlinux.o.map")
+        libraries = shlex.split(self.environment.get("KBUILD_VMLINUX_LIBS", ""))
+        script = ["-T", ".tmp_initcalls.lds"] if "LTO_CLANG" in self.config else []
+        linker = shlex.split(self.environment["LD"]) + shlex.split(self.environment.get("KBUILD_LDFLAGS", ""))
+        whole = ["--whole-archive", "vmlinux.a", "--no-whole-archive", "--start-group", *libraries, "--end-group"]
+        run([*linker, "-r", "-Map=.tmp_vmlinux.o.map", "-o", ".tmp_vmlinux.o", *script, *whole])
+        os.unlink(".tmp_vmlinux.o")
+        return ".tmp_vmlinux.o.map"
+
+    def plain(self, plan: Recipe, objects: Sequence[str]) -> str:
+        """Link once, without tables: CONFIG_KALLSYMS is off."""
+        image = Passes.names.image(1)
+        self.say("LD", image)
+        run(plan.link_command(image, Passes.names.map(1), objects))
+        return image
+
+    def btf(self, plan: Recipe) -> list[str]:
+        """BTF from the debug data of an image without tables, as one object to link in.
+
+        objcopy leaves an executable with only .BTF in it; the linker wants a relocatable file, so its ELF type is changed.
+        """
+        pahole = self.environment.get("PAHOLE") or "pahole"
+        if shutil.which(pahole) is None:
+            raise InputError("CONFIG_DEBUG_INFO_BTF needs pahole, which is not on the PATH", cure="apt-get install dwarves")
+        image = ".tmp_vmlinux.btf"
+        tables = []
+        if "KALLSYMS" in self.config:
+            passes = self.passes(plan, "", "none", ())
+            passes.empty_tables(*self.word())
+            passes.assemble(0)
+            tables = [Passes.names.tables(0)]
+        self.say("LD", image)
+        run(plan.link_command(image, f"{image}.map", tables))
+        self.say("BTF", BTF_OBJECT)
+        objcopy = shlex.split(self.environment["OBJCOPY"])
+        flags = shlex.split(self.environment.get("PAHOLE_FLAGS", ""))
+        run([pahole, "-J", *flags, image], env={**os.environ, "LLVM_OBJCOPY": self.environment["OBJCOPY"]})
+        only_btf = ["--only-section=.BTF", "--set-section-flags", ".BTF=alloc,readonly", "--strip-all"]
+        run([*objcopy, *only_btf, image, BTF_OBJECT])
+        relocatable = b"\0\1" if "CPU_BIG_ENDIAN" in self.config else b"\1\0"
+        with open(BTF_OBJECT, "r+b") as stream:
+            stream.seek(16)
+            stream.write(relocatable)
+        return [BTF_OBJECT]
+
+    def finish(self, image: str) -> None:
+        """Everything that the tree does after the link, on `image`; then give it its name."""
+        config = self.config
+        if "DEBUG_INFO_BTF" in config and "BPF" in config:
+            self.say("BTFIDS", "vmlinux")
+            run([*shlex.split(self.environment["RESOLVE_BTFIDS"]), image])
+        self.say("NM", "System.map")
+        system_map = stages.system_map(image, stages.tree_dialect(self.tree))
+        if "BUILDTIME_TABLE_SORT" in config:
+            self.say("SORTTAB", "vmlinux")
+            self.sort_tables(image)
+        with Replaced("vmlinux", image):
+            if (self.tree / "arch" / self.environment["SRCARCH"] / "Makefile.postlink").is_file():
+                self.make(f"arch/{self.environment['SRCARCH']}/Makefile.postlink", "vmlinux")
+        if "VMLINUX_MAP" in config:
+            shutil.copyfile(f"{image}.map", "vmlinux.map")
+        files.write("System.map", system_map)
+        # fixdep reads this: what vmlinux depends on besides its prerequisites, which is the program that linked it.
+        script = self.tree / "scripts" / "link-vmlinux.sh"
+        own = sorted(str(path) for path in Path(__file__).parent.rglob("*.py"))
+        files.write(".vmlinux.d", " \\\n ".join([f"vmlinux: {script}", *own]) + "\n")
+
+    def sort_tables(self, image: str) -> None:
+        """The tree's scripts/sorttable, which since 6.12 wants the symbols of the image in a file."""
+        program = str(Path(self.environment.get("objtree", ".")) / "scripts" / "sorttable")
+        if "sorttable -s" in files.read_text(self.tree / "scripts" / "link-vmlinux.sh"):
+            run([*shlex.split(self.environment["NM"]), "-S", image], output=".tmp_vmlinux.nm-sort")
+            run([program, "-s", ".tmp_vmlinux.nm-sort", image])
+        else:
+            run([program, image])
+
+
+class Replaced:
+    """Within the block `path` is what `new` was; if the block fails, `path` is again what it was before, timestamp and all."""
+
+    def __init__(self, path: str, new: str) -> None:
+        self.path, self.new, self.kept = path, new, f".{path}.previous"
+
+    def __enter__(self) -> None:
+        if os.path.exists(self.path):
+            os.replace(self.path, self.kept)
+        os.replace(self.new, self.path)
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind is not None:
+            os.unlink(self.path)
+            if os.path.exists(self.kept):
+                os.replace(self.kept, self.path)
+        elif os.path.exists(self.kept):
+            os.unlink(self.kept)

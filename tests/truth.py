@@ -1,0 +1,93 @@
+"""Which module each text symbol of a built image belongs to, told by what our pipeline never reads.
+
+Each object's own symbol table (`nm`) says which symbols it defines, and the KBUILD_MODFILE in its `.cmd` file which modules it was
+compiled for. No map, no addresses: a name that several objects define has a multiset of owners, and so has the listing.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+Owners = tuple[str, ...]
+TEXT = "tTwW"
+
+
+def modfile(objdir: Path, target: str) -> list[str]:
+    """The modules that `target` was compiled for: `["fs/ext4/ext4"]`. An object without KBUILD_MODFILE (assembler) has none."""
+    path = objdir / target
+    command = (path.parent / f".{path.name}.cmd").read_text()
+    found = re.search(r"-DKBUILD_MODFILE='?\\?\"(.*?)\\?\"'?(?:\s|$)", command.splitlines()[0])
+    return found[1].split() if found else []
+
+
+def defined(objdir: Path, target: str) -> list[tuple[str, str]]:
+    """(letter, name) of each text symbol that an object defines, as `nm` says."""
+    output = subprocess.run(["nm", "--defined-only", objdir / target], capture_output=True, text=True, check=True).stdout
+    symbols = (line.split(" ")[-2:] for line in output.splitlines() if line.count(" ") >= 2)
+    return [(letter, name) for letter, name in symbols if letter in TEXT]
+
+
+def expected(objdir: Path, targets: Iterable[str], owners: Mapping[str, Owners]) -> dict[str, Counter[Owners]]:
+    """name -> how many symbols of that name each list of owners has in the image.
+
+    targets: the objects that were linked, in link order
+    owners: object -> the modules it belongs to, sorted, () for always built in
+
+    Of a global name there is one in the image: the first strong definition, or the first weak one.
+    """
+    result: dict[str, Counter[Owners]] = defaultdict(Counter)
+    winners: dict[str, tuple[bool, Owners]] = {}
+    for target in targets:
+        for letter, name in defined(objdir, target):
+            if letter == "t":
+                result[name][owners[target]] += 1
+            elif name not in winners or (winners[name][0] and letter == "T"):
+                winners[name] = (letter in "wW", owners[target])
+    for name, (_, owner) in winners.items():
+        result[name][owner] += 1
+    return result
+
+
+def listed(listing: str) -> dict[str, Counter[Owners]]:
+    """The same of a /proc/kallmodsyms listing, text symbols only."""
+    result: dict[str, Counter[Owners]] = defaultdict(Counter)
+    for line in listing.splitlines():
+        symbol, _, brackets = line.partition("\t")
+        letter, name = symbol.split(" ")[2:]
+        if letter in TEXT:
+            result[name][tuple(word.strip("[]") for word in brackets.split())] += 1
+    return result
+
+
+class Comparison:
+    """Ours against the truth: counts of symbols, and the differing ones by name."""
+
+    def __init__(self, truth: Mapping[str, Counter[Owners]], ours: Mapping[str, Counter[Owners]]) -> None:
+        self.agree = 0
+        self.missing: list[str] = []  # in a module, and we say nobody's
+        self.extra: list[str] = []  # nobody's, and we say in a module
+        self.wrong: list[str] = []  # in another module than we say
+        self.unknown: list[str] = []  # no object defines it, and we say in a module
+        for name in sorted(truth.keys() | ours.keys()):
+            if name not in truth:
+                self.unknown += [name] * sum(count for owner, count in ours[name].items() if owner)
+                continue
+            if name not in ours:
+                continue  # not in the listing at all (a discarded section, a filtered name): nothing was said
+            same = truth[name] & ours[name]
+            self.agree += same.total()
+            left, right = truth[name] - same, ours[name] - same
+            gone = left[()], right[()]
+            self.missing += [name] * gone[1]
+            self.extra += [name] * gone[0]
+            self.wrong += [name] * max(0, right.total() - gone[0] - gone[1])
+
+    def __str__(self) -> str:
+        return (
+            f"agree {self.agree}, missing {len(self.missing)}, extra {len(self.extra)}, wrong {len(self.wrong)}, "
+            f"unknown {len(self.unknown)}"
+        )
