@@ -11,8 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline import files
 from pipeline.errors import InputError
+from pipeline.strings import Strings
 
 # Labels that are ours; a kernel whose scripts/kallsyms leaves its own labels out of the table must leave these out too.
 OUR_LABELS = (
@@ -84,78 +88,75 @@ class Dialect:
 
 
 class Filters:
-    """The names that a dialect drops, as predicates over many names.
+    """The names that a dialect drops, found among many.
 
-    system_map: letter and name of a line of nm: whether the line stays out of System.map
-    ignored: names that scripts/kallsyms leaves out
+    dropped_letters: letters of lines that stay out of System.map
     """
 
     def __init__(self, dialect: Dialect) -> None:
-        literal = _Names()
-        letters, general = set(), []
+        letters = set()
+        self._system_map = _Names()
         for pattern in dialect.mksysmap:
             kind = re.fullmatch(r" \[(\w+)\] ", pattern)
             if kind:
                 letters.update(kind[1])
-            elif not literal.add_pattern(pattern):
-                general.append(_python_regex(pattern))
+            else:
+                self._system_map.add_pattern(pattern)
         self.dropped_letters = "".join(sorted(letters)).encode()
-        self._literal = literal
-        self._general = re.compile("|".join(f"(?:{one})" for one in general).encode()) if general else None
-        ignored = _Names()
-        ignored.exact.update(name.encode() for name in dialect.ignored_symbols)
-        if "kallsyms_names" in dialect.ignored_symbols:
-            ignored.exact.update(name.encode() for name in OUR_LABELS)
-        ignored.prefixes.extend(name.encode() for name in dialect.ignored_prefixes)
-        ignored.suffixes.extend(name.encode() for name in dialect.ignored_suffixes)
-        ignored.substrings.extend(name.encode() for name in dialect.ignored_matches)
-        self._ignored = ignored
+        self._ignored = _Names()
+        own = OUR_LABELS if "kallsyms_names" in dialect.ignored_symbols else ()
+        self._ignored.exact = [name.encode() for name in (*dialect.ignored_symbols, *own)]
+        self._ignored.prefixes = [name.encode() for name in dialect.ignored_prefixes]
+        self._ignored.suffixes = [name.encode() for name in dialect.ignored_suffixes]
+        self._ignored.substrings = [name.encode() for name in dialect.ignored_matches]
 
-    def system_map(self, names: Sequence[bytes]) -> list[int]:
-        """The positions of `names` that stay out of System.map because of the name, ascending."""
-        dropped = self._literal.find(names)
-        if self._general is not None:
-            matches = self._general.search
-            dropped = sorted({*dropped, *(index for index, name in enumerate(names) if matches(b" " + name))})
-        return dropped
+    def system_map(self, names: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Which of `names` stay out of System.map because of the name."""
+        return self._system_map.among(names)
 
-    def ignored(self, names: Sequence[bytes]) -> list[int]:
-        """The positions of `names` that scripts/kallsyms leaves out because of the name, ascending."""
-        return self._ignored.find(names)
+    def ignored(self, names: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Which of `names` scripts/kallsyms leaves out because of the name."""
+        return self._ignored.among(names)
 
 
 class _Names:
-    """A set of names given by literals: whole names, beginnings, ends, parts."""
+    """A set of names given by whole names, beginnings, ends, parts, and regular expressions for the rest."""
 
     def __init__(self) -> None:
-        self.exact: set[bytes] = set()
+        self.exact: list[bytes] = []
         self.prefixes: list[bytes] = []
         self.suffixes: list[bytes] = []
         self.substrings: list[bytes] = []
+        self.general: list[re.Pattern[bytes]] = []
 
-    def add_pattern(self, pattern: str) -> bool:
-        """Take a pattern in if it is a literal with an anchor or none; the blank before the name is the anchor at its start."""
+    def add_pattern(self, pattern: str) -> None:
+        """Take in a basic regular expression for lines of nm: the blank before the name anchors its start."""
         body = re.sub(r"\\([.$*\[\]^\\/])", lambda m: f"\0{ord(m[1])}\0", pattern)
         start, end = body.startswith(" "), body.endswith("$")
         body = body[start : len(body) - end]
         if re.search(r"[][.$*^\\ ]", body):
-            return False
+            self.general.append(re.compile(_python_regex(pattern).encode()))
+            return
         literal = re.sub("\0(\\d+)\0", lambda m: chr(int(m[1])), body).encode()
-        if start and end:
-            self.exact.add(literal)
-        else:
-            (self.prefixes if start else self.suffixes if end else self.substrings).append(literal)
-        return True
+        kind = {(True, True): self.exact, (True, False): self.prefixes, (False, True): self.suffixes}
+        kind.get((start, end), self.substrings).append(literal)
 
-    def find(self, names: Sequence[bytes]) -> list[int]:
-        exact, prefixes, suffixes = self.exact, tuple(self.prefixes), tuple(self.suffixes)
-        text = b"\n".join(names)
-        parts = [part for part in self.substrings if part in text]
-        return [
-            index
-            for index, name in enumerate(names)
-            if name.startswith(prefixes) or name.endswith(suffixes) or name in exact or any(part in name for part in parts)
-        ]
+    def among(self, names: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Which of `names` are in the set."""
+        found = np.zeros(len(names), np.bool_)
+        flat = Strings(names)
+        for literal in self.exact:
+            found[[index for index in flat.beginning(literal).tolist() if len(names[index]) == len(literal)]] = True
+        for literal in self.prefixes:
+            found[flat.beginning(literal)] = True
+        for literal in self.suffixes:
+            found[flat.ending(literal)] = True
+        for literal in self.substrings:
+            if literal in flat.text:
+                found |= np.fromiter((literal in name for name in names), np.bool_, len(names))
+        for pattern in self.general:
+            found |= np.fromiter((pattern.search(b" " + name) is not None for name in names), np.bool_, len(names))
+        return found
 
 
 def _python_regex(pattern: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kallsyms.dialect import Dialect
+from pipeline.strings import lengths
 from pipeline.symbols import SymbolTable
 
 SIZES = ("none", "dense", "compact")
@@ -59,7 +60,7 @@ def system_map(symbols: SymbolTable, dialect: Dialect) -> bytes:
         addresses=symbols.addresses[index],
         sizes=None,
         types=np.frombuffer(symbols.types, np.uint8)[index].tobytes(),
-        names=[symbols.names[position] for position in index.tolist()],
+        names=_names(symbols, index),
         bits=symbols.bits,
     ).nm()
 
@@ -67,7 +68,11 @@ def system_map(symbols: SymbolTable, dialect: Dialect) -> bytes:
 def _system_map_index(symbols: SymbolTable, dialect: Dialect) -> NDArray[np.int64]:
     letters = np.frombuffer(symbols.types, np.uint8)
     index = np.flatnonzero(~np.isin(letters, np.frombuffer(dialect.filters.dropped_letters, np.uint8)))
-    return np.delete(index, dialect.filters.system_map([symbols.names[position] for position in index.tolist()]))
+    return index[~dialect.filters.system_map(_names(symbols, index))]
+
+
+def _names(symbols: SymbolTable, index: NDArray[np.int64]) -> list[bytes]:
+    return np.fromiter(symbols.names, object, len(symbols))[index].tolist()
 
 
 def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selection:
@@ -77,26 +82,24 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
     larger before smaller, then as without sizes.
     """
     index = _system_map_index(symbols, dialect)
-    names = [symbols.names[position] for position in index.tolist()]
-    text = next((int(symbols.addresses[position]) for position, name in zip(index.tolist(), names) if name == b"_text"), 0)
+    names = _names(symbols, index)
+    text = int(symbols.addresses[index[names.index(b"_text")]]) if b"_text" in names else 0
     letters = np.frombuffer(symbols.types, np.uint8)[index]
-    long = [position for position, name in enumerate(names) if len(name) >= dialect.name_limit]
-    drop = np.zeros(len(index), np.bool_)
-    drop[long] = True
-    drop[dialect.filters.ignored(names)] = True
+    long = lengths(names) >= dialect.name_limit
+    drop = long | dialect.filters.ignored(names)
     drop |= np.isin(letters, np.frombuffer(dialect.ignored_types.encode(), np.uint8))
     for position in np.flatnonzero((letters == ord("A")) | (letters == ord("a"))).tolist():
         drop[position] |= names[position].decode("utf-8", "surrogateescape") not in dialect.kept_absolute
-    too_long = tuple(names[position] for position in long)
+    too_long = tuple(names[position] for position in np.flatnonzero(long).tolist())
     index, letters = index[~drop], letters[~drop]
-    names = [symbols.names[position] for position in index.tolist()]
+    names = _names(symbols, index)
     addresses = symbols.addresses[index]
 
     percpu = _limits(addresses, names, dialect.percpu_range, (2**64 - 1, 0))
     if not options.all_symbols:
         keep = _text_only(addresses, names, dialect)
         index, letters, addresses = index[keep], letters[keep], addresses[keep]
-        names = [symbols.names[position] for position in index.tolist()]
+        names = _names(symbols, index)
     absolute = np.zeros(len(index), np.bool_)
     if options.absolute_percpu:
         absolute = (addresses >= percpu[0]) & (addresses <= percpu[1])
