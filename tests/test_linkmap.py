@@ -7,6 +7,7 @@ GNU ld and LLD of this machine.
 from __future__ import annotations
 
 import bisect
+import re
 import subprocess
 
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline import elf, symbols
 from pipeline.errors import InputError
-from pipeline.linkmap import Label, LinkMap, OutputSection, Piece, image, ranges, read
+from pipeline.kbuild.modules import Module
+from pipeline.linkmap import Label, LinkMap, OutputSection, Piece, builtin_ranges, image, ranges, read
 
 # A linker script like the kernel's: markers, two executable sections, one of them with a name that breaks the map's line.
 SCRIPT = """
@@ -29,7 +31,8 @@ SECTIONS
         . = ALIGN(64);
         PROVIDE(middle = .);
         PROVIDE(unused = .);
-        *(.text.unlikely .text.unlikely_and_long)
+        *(.text.unlikely)
+        *(.text.unlikely_and_long)
         LONG(0x11223344)
         _etext = .;
     }
@@ -81,13 +84,13 @@ def object_source(name: str) -> str:
         ]
     # Not b.o, whose .text ends where that of c.o begins.
     lines += [f".text; .globl first_{name}; first_{name}: ret"] * (name != "b")
-    lines += ['.section .discard,"ax"; nop', f".data; data_{name}: .quad 1", '.ident "somebody"', '.section .note.GNU-stack,""']
+    lines += ['.section .discard,"ax"; nop', f".data; .globl data_{name}; data_{name}: .quad 1", '.ident "somebody"', '.section .note.GNU-stack,""']
     return "\n".join(lines) + "\n"
 
 
 def tree(directory) -> list[str]:
-    """Five such objects, in three directories."""
-    sources = {"init__a": "a", "fs__b": "b", "fs__c": "c", "lib__d": "d", "lib__e": "e"}
+    """Seven such objects, in four directories."""
+    sources = {"init__a": "a", "fs__b": "b", "fs__c": "c", "drivers__d": "d", "drivers__e": "e", "lib__f": "f", "lib__g": "g"}
     return assemble(directory, **{path: object_source(name) for path, name in sources.items()})
 
 
@@ -133,16 +136,16 @@ def relocatable(directory, linker, objects) -> list[str]:
 
 def thin(directory, linker, objects) -> list[str]:
     """As Kbuild does it: one thin archive for most, another for lib/."""
-    run("ar", "rcsTP", "vmlinux.a", *objects[:3], cwd=directory)
-    run("ar", "rcsTP", "lib/lib.a", *objects[3:], cwd=directory)
+    run("ar", "rcsTP", "vmlinux.a", *objects[:6], cwd=directory)
+    run("ar", "rcsTP", "lib/lib.a", *objects[6:], cwd=directory)
     return ["--whole-archive", "vmlinux.a", "lib/lib.a", "--no-whole-archive"]
 
 
 def ordinary(directory, linker, objects) -> list[str]:
     """Archives that hold copies, named by their last component; and one object named in a roundabout way."""
     run("ar", "rcs", "fs/fs.a", *objects[1:3], cwd=directory)
-    run("ar", "rcs", "lib/lib.a", *objects[3:], cwd=directory)
-    return ["fs/../init/a.o", "--whole-archive", "fs/fs.a", "lib/lib.a", "--no-whole-archive"]
+    run("ar", "rcs", "drivers/x.a", *objects[3:5], cwd=directory)
+    return ["fs/../init/a.o", "--whole-archive", "fs/fs.a", "drivers/x.a", "--no-whole-archive", *objects[5:]]
 
 
 def thin_relocatable(directory, linker, objects) -> list[str]:
@@ -175,12 +178,53 @@ def test_local_labels_come_from_objects(tmp_path):
     ]
 
 
+MODULES = [
+    Module("fs/both-b.o", ("fs/b.o", "fs/c.o")),
+    Module("drivers/x-d.o", ("drivers/d.o",)),
+    Module("drivers/d2.o", ("drivers/d.o",)),
+    Module("drivers/e.o"),
+]
+
+
+def kbuild_files(directory, objects):
+    """What Kbuild leaves beside the objects of MODULES, and the name of each built-in module."""
+    for path in objects:
+        names = sorted(module.object.removesuffix(".o") for module in MODULES if path in module.objects) or [path.removesuffix(".o")]
+        folder, name = path.split("/")
+        (directory / folder / f".{name}.cmd").write_text(f"cmd_{path} := gcc -DKBUILD_MODFILE='\"{' '.join(names)}\"' -c -o {path}\n")
+    (directory / "modules.builtin").write_text("".join(f"kernel/{module.object.removesuffix('.o')}.ko\n" for module in MODULES))
+    (directory / "System.map").write_text(run("nm", "-n", "image", cwd=directory))
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+@pytest.mark.parametrize("arrange", [thin, thin_relocatable])
+def test_builtin_ranges_are_the_kernels(tmp_path, linux_6_12, linker, arrange):
+    """Our modules.builtin.ranges against the one that the tree's own script makes, and that tree's verifier on ours."""
+    objects = tree(tmp_path)
+    map_path = link(tmp_path, *arrange(tmp_path, linker, objects), linker=linker)
+    object_map = tmp_path / "object.map"
+    linkmap = read(map_path, object_map if object_map.exists() else None)
+    kbuild_files(tmp_path, objects)
+    ours = builtin_ranges.text(linkmap, MODULES)
+    (tmp_path / "ours").write_text(ours)
+    maps = ["image.map", "object.map" if object_map.exists() else "image.map"]
+    scripts = linux_6_12 / "scripts"
+    theirs = run("gawk", "-f", scripts / "generate_builtin_ranges.awk", "modules.builtin", *maps, cwd=tmp_path)
+    assert ours == theirs
+    assert ours.count("\n") == 3 + 3 * (len(SECTIONS) + 1)
+    verify = [scripts / "verify_builtin_ranges.awk", "ours", "System.map", "modules.builtin", *maps]
+    report = subprocess.run(["gawk", "-f", *verify], cwd=tmp_path, capture_output=True, text=True).stdout.splitlines()
+    # Ranges cannot say that a label belongs to what ends at its address.
+    ends = {f"end_{section.strip('.').replace('.', '_')}_a in both_b (should NOT be)" for section in SECTIONS if section != ".text"}
+    assert {line for line in report if "should" in line and not line.startswith("local_")} == (ends if arrange is thin else set())
+
+
 @pytest.mark.parametrize("linker", ["ld", "ld.lld"])
 def test_hidden_objects_are_reported(tmp_path, linker):
     objects = tree(tmp_path)
     map_path = link(tmp_path, *relocatable(tmp_path, linker, objects[:-1]), objects[-1], linker=linker)
     linkmap = read(map_path)
-    assert {piece.path for piece in linkmap.pieces} == {"lib/e.o"}
+    assert {piece.path for piece in linkmap.pieces} == {"lib/g.o"}
     assert [entry.why for entry in linkmap.unattributed][:5] == [
         f"{section}: from vmlinux.o, whose own map is needed to say more"
         for section in (".text.hot", ".text", ".text.unlikely", ".text.unlikely_and_long", ".data")
@@ -263,8 +307,8 @@ def test_whole_map(tmp_path):
             Label(text + 70, "_einittext", None),
         ],
         output_sections=[
-            OutputSection(".text", text, text + 69),
-            OutputSection(".init.text.of_a_long_name", text + 69, text + 70),
+            OutputSection(".text", text, text + 69, (text, "_text")),
+            OutputSection(".init.text.of_a_long_name", text + 69, text + 70, (text + 69, "_sinittext")),
         ],
         unattributed=[],
     )

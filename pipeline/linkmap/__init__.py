@@ -44,11 +44,16 @@ class Label(NamedTuple):
 
 
 class OutputSection(NamedTuple):
-    """An allocated section of the image, `end` exclusive."""
+    """An allocated section of the image, `end` exclusive.
+
+    anchor: address and name of the first symbol that the map lists in it, if any: a marker of the linker script at its very start,
+        or a symbol of an object
+    """
 
     name: str
     start: int
     end: int
+    anchor: tuple[int, str] | None = None
 
 
 class Unattributed(NamedTuple):
@@ -105,8 +110,8 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_$][\w.$]*")
 
 def _resolve(layout: Layout) -> LinkMap:
     sections = [
-        OutputSection(output.name, output.start, output.start + output.size)
-        for output in layout.outputs
+        OutputSection(output.name, output.start, output.start + output.size, layout.anchors.get(index))
+        for index, output in enumerate(layout.outputs)
         if output.allocated and output.size
     ]
     sections.sort(key=lambda section: (section.start, section.end, section.name))
@@ -130,7 +135,7 @@ def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[
     """The bytes of `sections` that lie in none of the runs `told`."""
     result: list[Unattributed] = []
     told = sorted(told)
-    for name, start, end in sections:
+    for name, start, end, _ in sections:
         position = start
         for begin, stop in told[max(0, bisect_left(told, (start,)) - 1) :]:
             if begin >= end:

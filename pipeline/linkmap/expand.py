@@ -40,7 +40,7 @@ def expand(
     fillers = _grouped(inner.fillers, lambda filler: filler.output)
     image_ends = _grouped(image.ends, lambda end: end.input)
 
-    result = Layout(outputs=image.outputs, assignments=image.assignments, fillers=list(image.fillers))
+    result = Layout(image.outputs, assignments=image.assignments, fillers=list(image.fillers), anchors=image.anchors)
     for number, entry in enumerate(image.inputs):
         known = sections[entry.section, entry.size]
         if entry.path != name or not known:

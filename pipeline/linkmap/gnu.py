@@ -24,7 +24,7 @@ import os
 import re
 
 from pipeline.errors import InputError
-from pipeline.linkmap.records import LINKER_MADE, Assignment, Filler, Input, Layout, Output, assignment, object_path
+from pipeline.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, object_path
 
 HEADING = "Linker script and memory map"
 
@@ -129,4 +129,4 @@ def _add_symbol(layout: Layout, address: int, text: str) -> None:
     if parts is None:
         layout.symbol(address, text)
     elif parts[0] != ".":
-        layout.assignments.append(Assignment(address, *parts))
+        layout.assign(address, *parts)

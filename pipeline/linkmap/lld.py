@@ -20,7 +20,7 @@ import os
 import re
 
 from pipeline.errors import InputError
-from pipeline.linkmap.records import LINKER_MADE, Assignment, Filler, Input, Layout, Output, assignment, object_path
+from pipeline.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, object_path
 
 HEADING = re.compile(r" +VMA +LMA +Size Align Out +In +Symbol")
 
@@ -87,4 +87,4 @@ def _assign(layout: Layout, here: int, text: str) -> None:
         address = here
     elif moved:
         address = here + int(moved[1] + moved[2], 0)
-    layout.assignments.append(Assignment(address, name, expression))
+    layout.assign(address, name, expression)

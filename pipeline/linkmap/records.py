@@ -57,20 +57,32 @@ class Filler(NamedTuple):
 
 @dataclass
 class Layout:
-    """One linker map. `outputs` and `inputs` are in its order."""
+    """One linker map. `outputs` and `inputs` are in its order.
+
+    anchors: of an output section (an index of `outputs`), the first symbol listed in it: a marker at its start, or an object's
+    """
 
     outputs: list[Output] = field(default_factory=list)
     inputs: list[Input] = field(default_factory=list)
     ends: list[EndLabel] = field(default_factory=list)
     assignments: list[Assignment] = field(default_factory=list)
     fillers: list[Filler] = field(default_factory=list)
+    anchors: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def symbol(self, address: int, name: str) -> None:
-        """Note a symbol of the last input, if it is at its end. Demangled names, which have blanks, are no use to anyone."""
-        if self.inputs:
-            entry = self.inputs[-1]
-            if address == entry.start + entry.size and not any(map(str.isspace, name)):
-                self.ends.append(EndLabel(len(self.inputs) - 1, address, name))
+        """Note a symbol of the last input. Demangled names, which have blanks, are no use to anyone."""
+        if not self.inputs or any(map(str.isspace, name)):
+            return
+        entry = self.inputs[-1]
+        self.anchors.setdefault(entry.output, (address, name))
+        if address == entry.start + entry.size:
+            self.ends.append(EndLabel(len(self.inputs) - 1, address, name))
+
+    def assign(self, address: int | None, name: str, expression: str) -> None:
+        """Note an assignment, which may mark the start of the last output section."""
+        self.assignments.append(Assignment(address, name, expression))
+        if expression == "." and self.outputs and address == self.outputs[-1].start:
+            self.anchors.setdefault(len(self.outputs) - 1, (address, name))
 
 
 LINKER_MADE = "made by the linker"
