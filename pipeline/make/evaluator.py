@@ -88,7 +88,8 @@ class Evaluator:
     base_reads: the names that it looked up in `base`, found or not
     files: absolute paths that it included or read, with whether they existed
     globs: each `$(wildcard)` pattern with what matched, and for a pattern without wildcards whether it existed
-    messages: (path, line, text) of each `$(warning)` and `$(info)`
+    messages: (path, line, text) of each `$(info)`
+    warnings: the same for each `$(warning)`, and for what make itself complains about without stopping
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Evaluator:
         self.files: dict[str, bool] = {}
         self.globs: dict[str, tuple[str, ...]] = {}
         self.messages: list[tuple[str, int, str]] = []
+        self.warnings: list[tuple[str, int, str]] = []
         self.export_all = False
         self.path: str | None = None
         self.line = 0
@@ -404,7 +406,7 @@ class Evaluator:
         assignment = split_assignment(line.text)
         text, operator, rest = assignment or (line.text, "=", "")
         if rest:
-            raise self.error("extraneous text after 'define'", text=line.raw)
+            self.warning("extraneous text after 'define' directive")
         name = self._name(line, text).strip(SPACES)
         if not name:
             raise self.error("empty variable name", text=line.raw)
@@ -576,6 +578,10 @@ class Evaluator:
         self.messages.append((self.path or "-", self.line, text))
         return ""
 
+    def warning(self, text: str) -> str:
+        self.warnings.append((self.path or "-", self.line, text))
+        return ""
+
     def stop(self, text: str) -> str:
         raise self.error(text)
 
@@ -600,6 +606,8 @@ class _Conditionals:
         if line.name == "endif":
             if not self._open:
                 raise evaluator.error("extraneous 'endif'", text=line.raw)
+            if line.text:
+                evaluator.warning("extraneous text after 'endif' directive")
             self._open.pop()
         elif line.name == "else":
             self._else(evaluator, line)
@@ -620,7 +628,8 @@ class _Conditionals:
             return
         word, rest = first_word(line.text)
         if word not in ("ifeq", "ifneq", "ifdef", "ifndef"):
-            raise evaluator.error("extraneous text after 'else'", text=line.raw)
+            evaluator.warning("extraneous text after 'else' directive")
+            return
         outer = any(state for state, _, _ in self._open[:-1])
         if innermost[0] == 0:
             innermost[0] = 1 if outer else int(not _holds(evaluator, line, word, rest))
@@ -634,16 +643,19 @@ class _Conditionals:
 
 def _holds(evaluator: Evaluator, line: Line, word: str, text: str) -> bool:
     if word in ("ifdef", "ifndef"):
-        names = split_words(evaluator.force(evaluator.expand(compile_text(text))))
-        if len(names) > 1:
+        name = evaluator.force(evaluator.expand(compile_text(text))).rstrip(SPACES)
+        if any(character in SPACES for character in name):
             raise evaluator.error("invalid syntax in conditional", text=line.raw)
-        variable = evaluator.find("".join(names))
+        variable = evaluator.find(name)
         return (variable is not None and not evaluator.promises.is_empty(variable.value)) == (word == "ifdef")
     if line.compiled is None:
         line.compiled = _sides(text)
         if line.compiled is None:
             raise evaluator.error("invalid syntax in conditional", text=line.raw)
-    left, right = (evaluator.expand(side) for side in line.compiled)
+    left, right, after = line.compiled
+    left, right = evaluator.expand(left), evaluator.expand(right)
+    if after:
+        evaluator.warning(f"extraneous text after '{word}' directive")
     return _equal(evaluator, left, right) == (word == "ifeq")
 
 
@@ -655,8 +667,8 @@ def _equal(evaluator: Evaluator, left: str, right: str) -> bool:
     return left == right or evaluator.force(left) == evaluator.force(right)
 
 
-def _sides(text: str) -> tuple[Compiled, Compiled] | None:
-    """The two sides of `(a,b)`, `"a" "b"` or any mixture that make takes. None where the syntax is wrong."""
+def _sides(text: str) -> tuple[Compiled, Compiled, str] | None:
+    """The two sides of `(a,b)`, `"a" "b"` or any mixture that make takes, and what follows. None for bad syntax."""
     opening = text[:1]
     if opening == "(":
         comma = _closing(text, 1, ",")
@@ -678,7 +690,7 @@ def _sides(text: str) -> tuple[Compiled, Compiled] | None:
         right, after = rest[1:end], rest[end + 1 :]
     else:
         return None
-    return None if after.strip(SPACES) else (compile_text(left), compile_text(right))
+    return compile_text(left), compile_text(right), after.strip(SPACES)
 
 
 def _closing(text: str, start: int, stop: str) -> int:

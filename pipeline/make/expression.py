@@ -283,6 +283,6 @@ SPECIAL: dict[str, tuple[int, int, Callable[..., Compiled]]] = {
     "realpath": (0, 1, _of_text(lambda evaluator, text: evaluator.realpath(text))),
     "shell": (0, 1, _shell),
     "value": (0, 1, _of_text(lambda evaluator, text: evaluator.raw_value(text))),
-    "warning": (0, 1, _of_text(lambda evaluator, text: evaluator.message(text))),
+    "warning": (0, 1, _of_text(lambda evaluator, text: evaluator.warning(text))),
     "wildcard": (0, 1, _of_text(lambda evaluator, text: evaluator.wildcard(text))),
 }

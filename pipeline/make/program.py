@@ -185,12 +185,10 @@ class Program:
         for after, line in enumerate(self.lines[index + 1 :], start=index + 2):
             text = collapse(line.raw)
             if not line.recipe:
-                word, rest = first_word(text.lstrip(SPACES))
+                word, _ = first_word(text.lstrip(SPACES))
                 if word == "define":
                     depth += 1
                 elif word == "endef":
-                    if remove_comment(rest).strip(SPACES):
-                        raise InputError("extraneous text after 'endef'", path=self.path, line=line.number, text=text)
                     depth -= 1
                     if not depth:
                         return "\n".join(body), after
