@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The reader declared in kallmodsyms.h. Names and encodings follow scripts/kallsyms.c and kernel/kallsyms.c of Linux 6.1 and 6.12
- * for the base tables, docs/design.md for the others.
+ * The reader declared in kallmodsyms.h. Names and encodings follow scripts/kallsyms.c and
+ * kernel/kallsyms.c of Linux 6.1 and 6.12 for the base tables, docs/design.md for the others.
  */
 #include "kallmodsyms.h"
 
@@ -40,7 +40,8 @@ static bool read_u32(const struct kallmodsyms_table *table, unsigned long index,
 	return true;
 }
 
-static bool read_word(const struct kallmodsyms_table *table, unsigned long index, unsigned long *value)
+static bool read_word(const struct kallmodsyms_table *table, unsigned long index,
+		      unsigned long *value)
 {
 	if (index >= table->bytes / sizeof(*value))
 		return false;
@@ -49,7 +50,8 @@ static bool read_word(const struct kallmodsyms_table *table, unsigned long index
 }
 
 /* An unsigned LEB128 number that fits a word, at *offset, which moves behind it. */
-static bool read_uleb128(const struct kallmodsyms_table *table, unsigned long *offset, unsigned long *value)
+static bool read_uleb128(const struct kallmodsyms_table *table, unsigned long *offset,
+			 unsigned long *value)
 {
 	unsigned int shift;
 	u8 byte;
@@ -69,8 +71,8 @@ static bool read_uleb128(const struct kallmodsyms_table *table, unsigned long *o
 }
 
 /* The address at `index` of the symbols or of the module runs: both are encoded in the same way. */
-static bool read_address(const struct kallmodsyms_tables *tables, const struct kallmodsyms_table *table, u32 index,
-			 unsigned long *address)
+static bool read_address(const struct kallmodsyms_tables *tables,
+			 const struct kallmodsyms_table *table, u32 index, unsigned long *address)
 {
 	u32 offset;
 
@@ -95,15 +97,17 @@ static int address_fault(struct kallmodsyms_cursor *cursor, bool of_runs, u32 in
 	};
 	bool whole = cursor->tables->encoding == KALLMODSYMS_ADDRESSES;
 
-	return fault(cursor, labels[of_runs][whole], (unsigned long)index * (whole ? sizeof(long) : sizeof(u32)));
+	return fault(cursor, labels[of_runs][whole],
+		     (unsigned long)index * (whole ? sizeof(long) : sizeof(u32)));
 }
 
 /*
- * How many of `count` ascending addresses lie below `address`, or also at it if `inclusive`. Entries past the end of the table
- * count as higher than any address: whoever reads them reports them.
+ * How many of `count` ascending addresses lie below `address`, or also at it if `inclusive`.
+ * Entries past the end of the table count as higher than any address; reading one reports it.
  */
-static u32 count_addresses(const struct kallmodsyms_tables *tables, const struct kallmodsyms_table *table, u32 count,
-			   unsigned long address, bool inclusive)
+static u32 count_addresses(const struct kallmodsyms_tables *tables,
+			   const struct kallmodsyms_table *table, u32 count, unsigned long address,
+			   bool inclusive)
 {
 	u32 low = 0, high = count;
 
@@ -111,7 +115,8 @@ static u32 count_addresses(const struct kallmodsyms_tables *tables, const struct
 		u32 middle = low + (high - low) / 2;
 		unsigned long found;
 
-		if (read_address(tables, table, middle, &found) && (found < address || (inclusive && found == address)))
+		if (read_address(tables, table, middle, &found) &&
+		    (found < address || (inclusive && found == address)))
 			low = middle + 1;
 		else
 			high = middle;
@@ -119,12 +124,15 @@ static u32 count_addresses(const struct kallmodsyms_tables *tables, const struct
 	return low;
 }
 
-/* The name at cursor->name into the symbol: a length in one byte, or in two from 128 on, then that many tokens. */
+/*
+ * The name at cursor->name into the symbol: a length in one byte, or in two from 128 on, then that
+ * many tokens.
+ */
 static int read_name(struct kallmodsyms_cursor *cursor)
 {
 	const struct kallmodsyms_tables *tables = cursor->tables;
 	unsigned long offset = cursor->name, end;
-	int used = -1;		/* the first character is the type */
+	int used = -1; /* the first character is the type */
 	u8 token, byte;
 
 	if (!read_u8(&tables->names, offset, &byte))
@@ -145,7 +153,7 @@ static int read_name(struct kallmodsyms_cursor *cursor)
 			return fault(cursor, "kallsyms_names", offset);
 		if (!read_u16(&tables->token_index, token, &start))
 			return fault(cursor, "kallsyms_token_index", token * sizeof(start));
-		for (character = start; ; character++) {
+		for (character = start;; character++) {
 			if (!read_u8(&tables->token_table, character, &byte))
 				return fault(cursor, "kallsyms_token_table", character);
 			if (!byte)
@@ -234,7 +242,8 @@ static int read_size(struct kallmodsyms_cursor *cursor)
 	symbol->size = 0;
 	if (tables->sizes.data) {
 		if (!read_word(&tables->sizes, symbol->index, &symbol->size))
-			return fault(cursor, "kallsyms_sizes", (unsigned long)symbol->index * sizeof(long));
+			return fault(cursor, "kallsyms_sizes",
+				     (unsigned long)symbol->index * sizeof(long));
 		return KALLMODSYMS_OK;
 	}
 	if (!tables->size_codes.data)
@@ -251,7 +260,7 @@ static int read_size(struct kallmodsyms_cursor *cursor)
 	return KALLMODSYMS_OK;
 }
 
-/* Who owns the byte at that address: the value of the last module run that starts at or below it. */
+/* Who owns the byte at that address: the value of the last run that starts at or below it. */
 static int read_run(struct kallmodsyms_cursor *cursor, unsigned long address, u32 *value)
 {
 	const struct kallmodsyms_tables *tables = cursor->tables;
@@ -274,7 +283,8 @@ static int read_run(struct kallmodsyms_cursor *cursor, unsigned long address, u3
 		if (address < end)
 			goto found;
 	}
-	above = count_addresses(tables, &tables->module_addresses, tables->num_modules, address, true);
+	above = count_addresses(tables, &tables->module_addresses, tables->num_modules, address,
+				true);
 	if (!above)
 		return KALLMODSYMS_OK;
 	run = above - 1;
@@ -306,7 +316,8 @@ static int read_owner(struct kallmodsyms_cursor *cursor)
 	u32 index;
 
 	symbol->modules = 0;
-	if (symbol->type != 't' && symbol->type != 'T' && symbol->type != 'w' && symbol->type != 'W')
+	if (symbol->type != 't' && symbol->type != 'T' && symbol->type != 'w' &&
+	    symbol->type != 'W')
 		return KALLMODSYMS_OK;
 	for (; cursor->exception < tables->num_exceptions; cursor->exception++) {
 		unsigned long pair = 2ul * cursor->exception;
@@ -318,7 +329,8 @@ static int read_owner(struct kallmodsyms_cursor *cursor)
 		if (index > symbol->index)
 			break;
 		if (!read_u32(&tables->module_exceptions, pair + 1, &symbol->modules))
-			return fault(cursor, "kallsyms_module_exceptions", (pair + 1) * sizeof(u32));
+			return fault(cursor, "kallsyms_module_exceptions",
+				     (pair + 1) * sizeof(u32));
 		return check_modules(cursor, symbol->modules);
 	}
 	status = read_run(cursor, symbol->address, &symbol->modules);
@@ -342,7 +354,8 @@ static u32 find_exception(const struct kallmodsyms_tables *tables, u32 index)
 	return low;
 }
 
-int kallmodsyms_seek(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables, u32 index)
+int kallmodsyms_seek(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables,
+		     u32 index)
 {
 	u32 marker = index / SYMBOLS_A_MARKER, at, left;
 	unsigned long size;
@@ -401,8 +414,8 @@ int kallmodsyms_next(struct kallmodsyms_cursor *cursor)
 	return status;
 }
 
-int kallmodsyms_lookup(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables, unsigned long address,
-		       u32 *modules)
+int kallmodsyms_lookup(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables,
+		       unsigned long address, u32 *modules)
 {
 	u32 behind = count_addresses(tables, &tables->addresses, tables->num_syms, address, true);
 	u32 first, index;
@@ -433,7 +446,8 @@ int kallmodsyms_lookup(struct kallmodsyms_cursor *cursor, const struct kallmodsy
 	return status ? status : check_modules(cursor, *modules);
 }
 
-bool kallmodsyms_modules(struct kallmodsyms_modules *modules, const struct kallmodsyms_tables *tables, u32 value)
+bool kallmodsyms_modules(struct kallmodsyms_modules *modules,
+			 const struct kallmodsyms_tables *tables, u32 value)
 {
 	const struct kallmodsyms_table *names = &tables->module_names;
 	unsigned long offset = value, left;
@@ -481,7 +495,8 @@ bool kallmodsyms_has_sizes(const struct kallmodsyms_tables *tables)
 }
 
 /* In hexadecimal, with zeros in front up to `digits`, and a blank behind. */
-static void emit_number(unsigned long number, unsigned int digits, kallmodsyms_emit emit, void *context)
+static void emit_number(unsigned long number, unsigned int digits, kallmodsyms_emit emit,
+			void *context)
 {
 	char text[2 * sizeof(number) + 1];
 	unsigned int at = sizeof(text);
@@ -511,7 +526,8 @@ static void emit_type_and_name(char type, const char *name, kallmodsyms_emit emi
 	emit_string(name, emit, context);
 }
 
-void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide, kallmodsyms_emit emit, void *context)
+void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide,
+				  kallmodsyms_emit emit, void *context)
 {
 	const struct kallmodsyms_symbol *symbol = &cursor->symbol;
 	struct kallmodsyms_modules modules;
@@ -536,7 +552,8 @@ void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool 
 	emit(context, "\n", 1);
 }
 
-void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hide, kallmodsyms_emit emit, void *context)
+void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hide,
+			       kallmodsyms_emit emit, void *context)
 {
 	const struct kallmodsyms_symbol *symbol = &cursor->symbol;
 

@@ -2,12 +2,14 @@
 /*
  * Reading the kallsyms tables and their module tables, in C.
  *
- * Enters: the tables, as pointers and lengths (struct kallmodsyms_tables). Leaves: symbols, and the lines of /proc/kallmodsyms and
- * /proc/kallsyms. The formats are described in docs/design.md, "Module tables" and "Sizes".
+ * Enters: the tables, as pointers and lengths (struct kallmodsyms_tables). Leaves: symbols, and the
+ * lines of /proc/kallmodsyms and /proc/kallsyms. The formats are described in docs/design.md,
+ * "Module tables" and "Sizes".
  *
- * Freestanding: no C library, no allocation, no static data. Every access is checked against the length of its table and every loop
- * is bounded by one, so that damaged tables end in KALLMODSYMS_CORRUPT and in nothing worse. The tables are in the word size and
- * byte order of the program that reads them.
+ * Freestanding: no C library, no allocation, no static data. Every access is checked against the
+ * length of its table and every loop is bounded by one, so that damaged tables end in
+ * KALLMODSYMS_CORRUPT and in nothing worse. The tables are in the word size and byte order of the
+ * program that reads them.
  */
 #ifndef KALLMODSYMS_H
 #define KALLMODSYMS_H
@@ -25,7 +27,7 @@ typedef uint32_t u32;
 typedef int32_t s32;
 #endif
 
-/* Bytes of a symbol's name with its NUL, as KSYM_NAME_LEN since Linux 6.1. A longer name counts as corrupt. */
+/* A symbol's name with its NUL, as KSYM_NAME_LEN since Linux 6.1; longer ones are corrupt. */
 #define KALLMODSYMS_NAME_LEN 512
 
 enum kallmodsyms_status {
@@ -38,8 +40,8 @@ enum kallmodsyms_status {
 /* How kallsyms_offsets or kallsyms_addresses, and the module runs beside them, hold an address. */
 enum kallmodsyms_encoding {
 	KALLMODSYMS_ADDRESSES,		/* a word each, the address itself */
-	KALLMODSYMS_OFFSETS,		/* 32 bits each, unsigned, to be added to the relative base */
-	KALLMODSYMS_OFFSETS_PERCPU,	/* 32 bits each; n >= 0 is the address n, n < 0 is relative base - 1 - n */
+	KALLMODSYMS_OFFSETS,		/* 32 bits each, unsigned, added to the relative base */
+	KALLMODSYMS_OFFSETS_PERCPU,	/* 32 bits each; n < 0 is relative base - 1 - n, else n */
 };
 
 struct kallmodsyms_table {
@@ -53,23 +55,23 @@ struct kallmodsyms_tables {
 	u32 num_syms;
 	u32 num_modules;		/* runs, the last one with value 0 included */
 	u32 num_exceptions;		/* pairs */
-	struct kallmodsyms_table addresses;	/* kallsyms_addresses or kallsyms_offsets */
+	struct kallmodsyms_table addresses;		/* kallsyms_addresses or _offsets */
 	struct kallmodsyms_table names;
 	struct kallmodsyms_table markers;
 	struct kallmodsyms_table token_table;
 	struct kallmodsyms_table token_index;
-	struct kallmodsyms_table module_addresses;	/* kallsyms_module_addresses or kallsyms_module_offsets */
+	struct kallmodsyms_table module_addresses;	/* encoded as the addresses */
 	struct kallmodsyms_table modules;
 	struct kallmodsyms_table module_names;
 	struct kallmodsyms_table module_exceptions;
-	struct kallmodsyms_table sizes;		/* the dense form, or */
-	struct kallmodsyms_table size_codes;	/* the compact form, or neither */
+	struct kallmodsyms_table sizes;			/* the dense form, or */
+	struct kallmodsyms_table size_codes;		/* the compact form, or neither */
 	struct kallmodsyms_table size_markers;
 };
 
 struct kallmodsyms_symbol {
 	u32 index;
-	u32 modules;		/* offset into the module names, 0 for nobody; see kallmodsyms_modules() */
+	u32 modules;		/* the owners, 0 for nobody; for kallmodsyms_modules() */
 	unsigned long address;
 	unsigned long size;	/* 0 where the image has no sizes */
 	char type;		/* the letter that nm prints */
@@ -77,8 +79,9 @@ struct kallmodsyms_symbol {
 };
 
 /*
- * A position in the symbols. The symbol and the fault are for the caller; the rest are the places in each table that belong to
- * the next symbol, so that going on to it searches nothing. Too big for a kernel stack.
+ * A position in the symbols. The symbol and the fault are for the caller; the rest are the places
+ * in each table that belong to the next symbol, so that going on to it searches nothing. Too big
+ * for a kernel stack.
  */
 struct kallmodsyms_cursor {
 	const struct kallmodsyms_tables *tables;
@@ -88,7 +91,7 @@ struct kallmodsyms_cursor {
 		unsigned long offset;		/* of the damaged entry, in bytes */
 	} fault;
 	u32 next;		/* index of the next symbol */
-	u32 higher;		/* a symbol at or before the first one with a higher address than the next symbol's */
+	u32 higher;		/* nothing before this symbol lies above the next symbol */
 	u32 run;		/* module run of the latest symbol with an owner */
 	u32 exception;		/* first exception at or after the next symbol */
 	u32 checked;		/* a value of the modules table known to be sound */
@@ -99,35 +102,44 @@ struct kallmodsyms_cursor {
 /* The names of one value of the modules table, one after the other. */
 struct kallmodsyms_modules {
 	const char *at;
-	const char *end;
 	u32 left;
 };
 
 /* Where the lines go, piece by piece. `text` is not NUL-terminated. */
 typedef void (*kallmodsyms_emit)(void *context, const char *text, unsigned long length);
 
-/* Put the cursor before the symbol of that index, in any state the cursor may be. Past the end is allowed. */
-int kallmodsyms_seek(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables, u32 index);
+/*
+ * Put the cursor before the symbol of that index, in any state the cursor may be; past the end is
+ * allowed. Skips up to 255 names. Returns KALLMODSYMS_OK or KALLMODSYMS_CORRUPT.
+ */
+int kallmodsyms_seek(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables,
+		     u32 index);
 
-/* Read the next symbol into cursor->symbol. Returns KALLMODSYMS_OK, KALLMODSYMS_END or KALLMODSYMS_CORRUPT. */
+/*
+ * Read the next symbol into cursor->symbol. Returns KALLMODSYMS_OK, KALLMODSYMS_END or
+ * KALLMODSYMS_CORRUPT; after the last the cursor is good for nothing but another seek.
+ */
 int kallmodsyms_next(struct kallmodsyms_cursor *cursor);
 
 /*
- * Find the symbol that an address lies in or behind: among those with the highest address not above it, the first whose size
- * reaches beyond `address`, or else the first. `*modules` receives the owners of the address itself, which differ from
- * symbol.modules where the address is past the symbol's end, or the symbol an exception.
- * Takes a binary search and reads at most 256 names, and one more for each further symbol at the same address.
+ * Find the symbol that an address lies in or behind: among those with the highest address not above
+ * it, the first whose size reaches beyond `address`, or else the first. `*modules` receives the
+ * owners of the address itself, which differ from symbol.modules where the address is past the
+ * symbol's end, or the symbol an exception. KALLMODSYMS_END if every symbol is above.
+ * Takes two binary searches, and reads the names between a marker and the last symbol at that
+ * address: up to 255, and one for each alias.
  */
-int kallmodsyms_lookup(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables, unsigned long address,
-		       u32 *modules);
+int kallmodsyms_lookup(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_tables *tables,
+		       unsigned long address, u32 *modules);
 
-/* Start on the modules of `value`. False if the value, or anything of what it points at, is outside the table. */
-bool kallmodsyms_modules(struct kallmodsyms_modules *modules, const struct kallmodsyms_tables *tables, u32 value);
+/* Start on the modules of `value`. False if that, or what it points at, lies outside the table. */
+bool kallmodsyms_modules(struct kallmodsyms_modules *modules,
+			 const struct kallmodsyms_tables *tables, u32 value);
 
 /* The next module's name, NUL-terminated and inside the table; NULL after the last. */
 const char *kallmodsyms_next_module(struct kallmodsyms_modules *modules);
 
-/* True if the image records sizes; without them the lines of /proc/kallmodsyms have no size column. */
+/* Whether the image records sizes; /proc/kallmodsyms has no size column without. */
 bool kallmodsyms_has_sizes(const struct kallmodsyms_tables *tables);
 
 /*
@@ -135,12 +147,14 @@ bool kallmodsyms_has_sizes(const struct kallmodsyms_tables *tables);
  * address SP size SP type SP name [TAB "[" module "]" { SP "[" module "]" }] LF
  * The type of a symbol that has modules is in lower case. With `hide`, address and size read as 0.
  */
-void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide, kallmodsyms_emit emit, void *context);
+void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide,
+				  kallmodsyms_emit emit, void *context);
 
 /* The cursor's symbol as a line of /proc/kallsyms: address SP type SP name LF. */
-void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hide, kallmodsyms_emit emit, void *context);
+void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hide,
+			       kallmodsyms_emit emit, void *context);
 
-/* The tables of the running image (kallmodsyms_linked.c). Returns KALLMODSYMS_MISSING in an image linked without them. */
+/* The tables of the running image (kallmodsyms_linked.c), or KALLMODSYMS_MISSING without any. */
 int kallmodsyms_linked(struct kallmodsyms_tables *tables);
 
 #endif

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Enters: the kallsyms_* labels of the image that this file is linked into. Leaves: the tables as the reader takes them.
+ * Enters: the kallsyms_* labels of the image that this file is linked into. Leaves: the tables as
+ * the reader takes them.
  *
- * All labels are weak, so that the image links before its tables exist. Which of kallsyms_offsets and kallsyms_addresses is there
- * says how addresses are encoded; that per-CPU symbols are absolute cannot be seen, so the kernel's option says it.
+ * All labels are weak, so that the image links before its tables exist. Which of kallsyms_offsets
+ * and kallsyms_addresses is there says how addresses are encoded; that per-CPU symbols are absolute
+ * cannot be seen, so the kernel's option says it.
  */
 #include "kallmodsyms.h"
 
@@ -40,7 +42,8 @@ static u32 number(const u32 *label)
 	return label ? *label : 0;
 }
 
-static struct kallmodsyms_table table(const void *label, unsigned long entries, unsigned long entry_bytes)
+static struct kallmodsyms_table table(const void *label, unsigned long entries,
+				      unsigned long entry_bytes)
 {
 	struct kallmodsyms_table found = { label, label ? entries * entry_bytes : 0 };
 
@@ -65,12 +68,14 @@ int kallmodsyms_linked(struct kallmodsyms_tables *tables)
 #endif
 		tables->relative_base = kallsyms_relative_base ? *kallsyms_relative_base : 0;
 		tables->addresses = table(kallsyms_offsets, syms, sizeof(*kallsyms_offsets));
-		tables->module_addresses = table(kallsyms_module_offsets, runs, sizeof(*kallsyms_module_offsets));
+		tables->module_addresses =
+			table(kallsyms_module_offsets, runs, sizeof(*kallsyms_module_offsets));
 	} else {
 		tables->encoding = KALLMODSYMS_ADDRESSES;
 		tables->relative_base = 0;
 		tables->addresses = table(kallsyms_addresses, syms, sizeof(*kallsyms_addresses));
-		tables->module_addresses = table(kallsyms_module_addresses, runs, sizeof(*kallsyms_module_addresses));
+		tables->module_addresses =
+			table(kallsyms_module_addresses, runs, sizeof(*kallsyms_module_addresses));
 	}
 	tables->names = table(kallsyms_names, number(kallsyms_names_len), 1);
 	tables->markers = table(kallsyms_markers, markers, sizeof(*kallsyms_markers));
@@ -82,6 +87,7 @@ int kallmodsyms_linked(struct kallmodsyms_tables *tables)
 					  sizeof(*kallsyms_module_exceptions));
 	tables->sizes = table(kallsyms_sizes, syms, sizeof(*kallsyms_sizes));
 	tables->size_codes = table(kallsyms_size_codes, number(kallsyms_size_codes_len), 1);
-	tables->size_markers = table(kallsyms_size_markers, markers, sizeof(*kallsyms_size_markers));
+	tables->size_markers =
+		table(kallsyms_size_markers, markers, sizeof(*kallsyms_size_markers));
 	return KALLMODSYMS_OK;
 }
