@@ -78,9 +78,10 @@ def from_text(text: bytes, path: str | os.PathLike[str]) -> SymbolTable:
     Raises InputError for a line that is none of nm's.
     """
     found = _LINE.findall(text)
-    if len(found) != text.count(b"\n") + (not text.endswith(b"\n") and bool(text)):
-        for number, line in enumerate(text.split(b"\n"), 1):
-            if line and not _LINE.fullmatch(line):
+    lines = text.removesuffix(b"\n").split(b"\n") if text else []
+    if len(found) != len(lines):
+        for number, line in enumerate(lines, 1):
+            if not _LINE.fullmatch(line):
                 raise InputError(
                     "is not a line of nm: an address, a size or nothing, a letter, a name",
                     path=path,
