@@ -128,7 +128,7 @@ def _resolve(layout: Layout) -> LinkMap:
             candidates.append(Piece(entry.start, entry.start + entry.size, entry.path))
     unattributed += _untold(sections, told)
     pieces, clashes = _disjoint(candidates)
-    return LinkMap(pieces, _labels(layout), sections, sorted(unattributed + clashes))
+    return LinkMap(pieces, _labels(layout), sections, _joined(sorted(unattributed + clashes)))
 
 
 def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[Unattributed]:
@@ -178,6 +178,19 @@ def _clusters(pieces: list[Piece]) -> Iterator[list[Piece]]:
         cluster.append(piece)
     if cluster:
         yield cluster
+
+
+def _joined(entries: list[Unattributed]) -> list[Unattributed]:
+    """Sorted `entries`, neighbours of one reason as one."""
+    result: list[Unattributed] = []
+    for entry in entries:
+        last = result[-1] if result else None
+        if last and last.why == entry.why and entry.address <= last.address + last.size:
+            size = max(last.size, entry.address + entry.size - last.address)
+            result[-1] = last._replace(size=size)
+        else:
+            result.append(entry)
+    return result
 
 
 def _labels(layout: Layout) -> list[Label]:

@@ -44,6 +44,8 @@ _LINKER_SECTION = re.compile(
     r"|glue_7t?|vfp11_veneer|v4_bx|stm32l4xx_veneer)(?:\..*)?"
 )
 _LINKER_OWNER = "linker stubs"
+# Constants that the linker merged with equal ones of other objects. What it lists under one object serves others too.
+_MERGED_SECTION = re.compile(r"(?:\.init)?\.rodata\.(?:str[0-9]+\.[0-9]+|cst[0-9]+)(?:\..*)?")
 
 
 def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
@@ -118,10 +120,13 @@ def _add_output(layout: Layout, name: str, start: str, size: str, load: str | No
 
 
 def _add_input(layout: Layout, here: int, section: str, start: str, size: str, owner: str) -> None:
+    path: str | None = object_path(owner)
+    why = ""
     if owner == _LINKER_OWNER or _LINKER_SECTION.fullmatch(section):
-        layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), None, LINKER_MADE))
-    else:
-        layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), object_path(owner)))
+        path, why = None, LINKER_MADE
+    elif _MERGED_SECTION.fullmatch(section):
+        path, why = None, "constants shared by several objects"
+    layout.inputs.append(Input(here, section, int(start, 16), int(size, 16), path, why))
 
 
 def _add_symbol(layout: Layout, address: int, text: str) -> None:
