@@ -2,7 +2,7 @@
 #include <linux/crypto.h>
 #include <linux/module.h>
 
-/* situation same-static-name: init_once and show are in many objects, init_once twice in this module */
+/* test_same_static_name: init_once and show are in many objects, init_once twice in this module */
 static int __init init_once(void)
 {
 	static const u8 digits[] = "123456789";

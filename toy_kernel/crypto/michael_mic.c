@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* situation loadable-module: one object, =m in the default configuration */
+/* test_loadable_module: one object, =m in the default configuration */
 #include <linux/crypto.h>
 #include <linux/module.h>
 

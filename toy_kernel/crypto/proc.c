@@ -8,7 +8,8 @@ static int show(struct seq_file *m)
 	const struct crypto_alg *alg;
 
 	for (alg = crypto_first_alg(); alg; alg = alg->next)
-		seq_printf(m, "name     : %s\ndriver   : %s\npriority : %d\n\n", alg->name, alg->driver_name, alg->priority);
+		seq_printf(m, "name     : %s\ndriver   : %s\npriority : %d\n\n",
+			   alg->name, alg->driver_name, alg->priority);
 	return 0;
 }
 

@@ -12,7 +12,7 @@ extern const exitcall_t __exitcall_start[], __exitcall_end[];
 
 void start_kernel(int argc, char **argv) __noreturn;
 
-/* situation weak-symbol: setup.c of the architecture overrides the first and not the second; nm says t, T or W */
+/* test_weak_symbol: the architecture's setup.c has the first of these too, and not the second */
 void __weak __init setup_arch(void)
 {
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* situation composite-of-one: soundcore.o is made of this object alone */
+/* test_composite_of_one: soundcore.o is made of this object alone */
 #include <linux/module.h>
 #include <linux/sound.h>
 

@@ -2,3 +2,4 @@
 #include <linux/types.h>
 
 u32 romfs_dev_read_be32(const void *image, size_t offset);
+u32 romfs_blk_sector(size_t offset);

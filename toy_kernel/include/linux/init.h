@@ -4,8 +4,9 @@
 
 #include <linux/compiler.h>
 
-/* situation init-text, exit-text: output sections of their own */
+/* test_init_text: an output section of its own */
 #define __init		__section(".init.text") __cold
+/* test_exit_text: kept, called when the toy halts */
 #define __exit		__section(".exit.text") __used __cold
 #define __initconst	__section(".init.rodata")
 

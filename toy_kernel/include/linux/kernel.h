@@ -20,7 +20,7 @@ void console_write(const char *text, unsigned long length);
 void machine_halt(int status) __noreturn;
 void panic(const char *format, ...) __printf(1, 2) __noreturn __cold;
 
-/* situation cold-part: the branch to a cold function goes to .text.unlikely, as NAME.cold */
+/* test_cold_part: the branch to a cold function goes to .text.unlikely, as NAME.cold */
 #define BUG_ON(condition) \
 	do { \
 		if (unlikely(condition)) \

@@ -4,7 +4,7 @@
 
 #include <linux/types.h>
 
-/* Functions that wait; a stack trace of a sleeper leaves them out. They lie between __sched_text_start and __sched_text_end. */
+/* Functions that wait, between __sched_text_start and __sched_text_end: a sleeper's stack trace leaves them out. */
 #define __sched		__section(".sched.text") noinline
 
 void schedule(void);

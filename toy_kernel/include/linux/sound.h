@@ -13,6 +13,7 @@ struct snd_codec {
 void register_sound(struct snd_codec *codec);
 struct snd_codec *first_sound(void);
 u32 snd_pcm_frames(u32 milliseconds);
+u32 snd_pcm_period(u32 frequency);
 u32 snd_pcm_encode(const struct snd_codec *codec, u8 *to, u32 frames);
 
 #endif

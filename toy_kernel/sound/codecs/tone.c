@@ -4,7 +4,7 @@
 
 static u8 encode(int sample)
 {
-	return sample >> 4 & 1 ? 0xff : 0;
+	return sample / 64 % snd_pcm_period(1000) < 4 ? 0xff : 0;
 }
 
 static struct snd_codec codec = { .name = "tone", .encode = encode };

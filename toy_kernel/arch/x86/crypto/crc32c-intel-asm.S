@@ -12,6 +12,6 @@ SYM_FUNC_START(crc32c_intel_update)
 	jnz	1b
 2:	ret
 SYM_FUNC_END(crc32c_intel_update)
-/* situation object-boundary: without size, at the very end of an object of a module; what follows is another module's */
+/* test_object_boundary: no size, at the very end of a module's object; what follows is another module's */
 	.balign	16
 SYM_ENTRY(crc32c_intel_text_end)

@@ -2,7 +2,7 @@
 #include <linux/linkage.h>
 
 	.text
-/* situation object-boundary: without size, at the first byte of a module */
+/* test_object_boundary: no size, at the first byte of a module's object */
 	.balign	16
 SYM_ENTRY(xor_text_start)
 SYM_FUNC_START(xor_blocks)

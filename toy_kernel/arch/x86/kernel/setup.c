@@ -5,10 +5,11 @@
 
 #define STDOUT 1
 
-/* situation weak-symbol: this one loses against init/main.c's weak default, which the linker still lists as a symbol of that object */
+/* test_weak_symbol: wins over the default in init/main.c, whose bytes stay in the image without a name */
 void __init setup_arch(void)
 {
-	pr_info("text at %lx, %lu bytes\n", (unsigned long)_stext, (unsigned long)(_etext - _stext));
+	pr_info("text at %lx, %lu bytes\n", (unsigned long)_stext,
+		(unsigned long)(_etext - _stext));
 }
 
 void console_write(const char *text, unsigned long length)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The image: several executable output sections, as real kernels have, and init and exit text that is kept. `.rodata` holds the
- * kallsyms tables behind everything that a relink could move.
+ * The image: several executable output sections, as real kernels have, with init and exit text that is kept.
+ * test_relink: symbols of .rodata and behind it move when the kallsyms tables, which are in .rodata, get their size.
  */
 #include <generated/autoconf.h>
 
@@ -23,8 +23,8 @@ PHDRS {
 SECTIONS
 {
 	/*
-	 * situation absolute-percpu: per-CPU symbols are offsets from 0, as on x86_64. Nothing is loaded there; the area itself is
-	 * in .bss (kernel/percpu.c).
+	 * test_absolute_percpu: per-CPU symbols are offsets from 0, as on x86_64. Nothing is loaded there; the
+	 * area itself is in .bss (kernel/percpu.c).
 	 */
 	.data..percpu 0 (NOLOAD) : {
 		__per_cpu_start = .;
@@ -40,10 +40,6 @@ SECTIONS
 		*(.text.hot .text.hot.*)
 		*(.text)
 		*(.text.unlikely .text.unlikely.*)
-		/*
-		 * situation script-marker: zero-size labels of the linker script at the first and behind the last byte of objects;
-		 * the next object's first symbol may have the same address
-		 */
 		. = ALIGN(16);
 		__sched_text_start = .;
 		*(.sched.text)
@@ -51,7 +47,12 @@ SECTIONS
 		__lock_text_start = .;
 		*(.spinlock.text)
 		__lock_text_end = .;
-		/* situation padding-gap: bytes of nobody in the midst of an output section */
+		/* test_script_marker: the first and the last of these objects are modules', the labels nobody's */
+		. = ALIGN(16);
+		__kprobes_text_start = .;
+		*(.kprobes.text)
+		__kprobes_text_end = .;
+		/* test_padding_gap: bytes of nobody in the midst of an output section */
 		. = ALIGN(256);
 		__entry_text_start = .;
 		*(.entry.text)
@@ -66,7 +67,7 @@ SECTIONS
 		*(.init.text .init.text.*)
 		_einittext = .;
 	} :init
-	/* situation exit-text: executable, and past _einittext */
+	/* test_exit_text: executable, and past _einittext */
 	.exit.text : {
 		*(.exit.text .exit.text.*)
 		__init_end = .;

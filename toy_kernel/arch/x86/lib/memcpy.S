@@ -2,7 +2,7 @@
 #include <linux/linkage.h>
 
 	.text
-/* situation alias: two names, one address, one size */
+/* test_alias: two names, one address, one size */
 SYM_FUNC_START(__memcpy)
 	movq	%rdi, %rax
 	movq	%rdx, %rcx

@@ -2,13 +2,13 @@
 #include <linux/kernel.h>
 #include "lkdtm.h"
 
-/* situation same-static-name: core.o of this module has one too */
+/* test_same_static_name: core.o of this module has one too */
 static noinline void do_nothing(void)
 {
 	__asm__ volatile("");
 }
 
-/* situation cold-part: a whole function in .text.unlikely, and the branch to it in lkdtm_bugs.cold */
+/* test_cold_part: a whole function in .text.unlikely, and the branch to it in lkdtm_bugs.cold */
 static noinline void __cold report(u32 seed)
 {
 	pr_info("lkdtm: seed %u\n", seed);

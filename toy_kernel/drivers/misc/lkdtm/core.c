@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include "lkdtm.h"
 
-static noinline void do_nothing(void)
+/* test_script_marker: the last function of its section */
+static void __kprobes do_nothing(void)
 {
 	__asm__ volatile("");
 }

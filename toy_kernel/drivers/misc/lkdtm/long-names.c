@@ -3,8 +3,8 @@
 #include "lkdtm.h"
 
 /*
- * situation long-name: more than 127 characters, as compilers of other languages make them. The second stays longer than
- * 127 bytes in the compressed table as well, so that its length takes two bytes there; 511 is the most that kallsyms takes.
+ * test_long_name: more than 127 characters, as compilers of other languages make them. The second is longer than 127
+ * bytes in the compressed table too, so that its length takes two bytes there; kallsyms takes up to 511 characters.
  */
 #define NAME_150 \
 	_RNvXs3_NtNtCs8qwertzuiop_6kernel4misc5lkdtmNtB5_9LongNamesNtNtNtCsAsdfghjkl_4core3ops4drop4Drop4drop_with_a_suffix_that_goes_on_and_on_to_one_hundred_fifty

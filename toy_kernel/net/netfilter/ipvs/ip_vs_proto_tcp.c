@@ -2,7 +2,7 @@
 #include <linux/kernel.h>
 #include "ip_vs.h"
 
-/* situation same-static-name: the other protocol of this module has one too */
+/* test_same_static_name: the other protocol of this module has one too */
 static u32 hash(u32 address, u16 port)
 {
 	return (address ^ port) * 31;
