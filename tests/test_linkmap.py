@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import re
 import subprocess
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -217,6 +218,75 @@ def test_builtin_ranges_are_the_kernels(tmp_path, linux_6_12, linker, arrange):
     # Ranges cannot say that a label belongs to what ends at its address.
     ends = {f"end_{section.strip('.').replace('.', '_')}_a in both_b (should NOT be)" for section in SECTIONS if section != ".text"}
     assert {line for line in report if "should" in line and not line.startswith("local_")} == (ends if arrange is thin else set())
+
+
+C_SOURCE = """
+int other(int), sink(int);
+static __attribute__((noinline)) int helper(int x) { return x < 0 ? sink(x) : x * NUMBER; }
+__attribute__((cold)) int NAME(cold)(int x) { return helper(x) + other(x); }
+__attribute__((hot)) int NAME(hot)(int x) { if (__builtin_expect(x > 7, 0)) { sink(x); __builtin_trap(); } return helper(x + 1); }
+static int __attribute__((constructor)) NAME(init)(void) { return helper(3); }
+const char *NAME(text)(void) { return "shared by all"; }
+"""
+
+
+@pytest.mark.parametrize("options", [["-O2"], ["-Os", "-ffunction-sections"], ["-O2", "-ffunction-sections", "-fdata-sections", "-g"]])
+@pytest.mark.parametrize("compiler, linker", [("gcc", "ld"), ("clang", "ld.lld"), ("gcc", "ld.lld")])
+def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
+    """Hot, cold and init parts, one section a function; all of `.text*` in the order that the linker likes."""
+    (tmp_path / "script.lds").write_text(
+        "SECTIONS { . = 0x1000000; .text : { *(.text.hot .text.hot.*) *(.text .text.[a-z]*) *(.text.unlikely*) } .rodata : { *(.rodata*) } }"
+    )
+    names = ["a", "b", "c"]
+    for number, name in enumerate(names, 3):
+        source = C_SOURCE + ("int other(int x) { return x; } int sink(int x) { return x; }" if name == "a" else "")
+        define = [f"-DNAME(x)={name}_##x", f"-DNUMBER={number}", "-fno-asynchronous-unwind-tables", "-fno-pic"]
+        (tmp_path / f"{name}.c").write_text(source)
+        run(compiler, *options, *define, "-c", f"{name}.c", cwd=tmp_path)
+    objects = [f"{name}.o" for name in names]
+    run(linker, "-T", "script.lds", "-Map=image.map", "-o", "image", *objects, cwd=tmp_path)
+    linkmap = read(tmp_path / "image.map")
+    image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "image.map")
+    found = Counter((attributed(linkmap, address, name), name) for address, kind, name in image_symbols(tmp_path, "image") if kind in "tT")
+    truth = Counter(
+        (path, line.split()[-1])
+        for path in objects
+        for line in run("nm", "--defined-only", path, cwd=tmp_path).splitlines()
+        if line.split()[-2] in "tT"
+    )
+    assert found == truth
+    assert sum(count for (_, name), count in found.items() if name.startswith("helper")) >= 3
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+def test_overlays(tmp_path, linker):
+    """Two sections at one address (arm's vectors): what is in both places is nobody's."""
+    script = "SECTIONS { .text 0x1000 : { *(.text) } OVERLAY 0x2000 : AT(0x8000) { .one { *(.one) } .two { *(.two) } } }"
+    (tmp_path / "script.lds").write_text(script)
+    assemble(tmp_path, a='nop\n.section .one,"ax"\n.skip 8\n', b='nop\n.section .two,"ax"\n.skip 24\n')
+    run(linker, *["--no-check-sections"] * (linker == "ld"), "-T", "script.lds", "-Map=map", "-o", "image", "a.o", "b.o", cwd=tmp_path)
+    linkmap = read(tmp_path / "map")
+    assert linkmap.pieces == [Piece(0x1000, 0x1001, "a.o"), Piece(0x1001, 0x1002, "b.o"), Piece(0x2008, 0x2018, "b.o")]
+    assert [tuple(entry) for entry in linkmap.unattributed] == [(0x2000, 8, "shared by a.o and b.o")]
+
+
+@pytest.mark.parametrize("mode", ["thin", "full"])
+def test_link_time_optimisation(tmp_path, mode):
+    """What LLD compiled itself is reported, the rest attributed."""
+    (tmp_path / "a.c").write_text("int b(void), c(void); int a(void) { return b() + c(); }")
+    (tmp_path / "b.c").write_text("__attribute__((noinline)) int b(void) { return 2; }")
+    run("clang", "-O2", f"-flto={mode}", "-c", "a.c", "b.c", cwd=tmp_path)
+    objects = ["a.o", "b.o", *assemble(tmp_path, c=".globl c\nc: ret\n")]
+    run("ld.lld", "-r", "--thinlto-cache-dir=cache", "-Map=object.map", "-o", "vmlinux.o", *objects, cwd=tmp_path)
+    (tmp_path / "script.lds").write_text("SECTIONS { .text 0x1000 : { *(.text) *(.text.*) } /DISCARD/ : { *(.eh_frame) } }")
+    run("ld.lld", "-T", "script.lds", "-Map=image.map", "-o", "image", "vmlinux.o", cwd=tmp_path)
+    linkmap = read(tmp_path / "image.map", tmp_path / "object.map")
+    assert {piece.path for piece in linkmap.pieces} == {"c.o"}
+    assert {entry.why.split(":")[1] for entry in linkmap.unattributed} == {
+        " compiled at link time, and the map does not say from which objects"
+    }
+    unknown = {name for address, _, name in image_symbols(tmp_path, "image") if attributed(linkmap, address, name) is None}
+    assert unknown == {"a", "b"}
 
 
 @pytest.mark.parametrize("linker", ["ld", "ld.lld"])

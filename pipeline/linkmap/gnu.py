@@ -45,7 +45,7 @@ _LINKER_SECTION = re.compile(
 )
 _LINKER_OWNER = "linker stubs"
 # Constants that the linker merged with equal ones of other objects. What it lists under one object serves others too.
-_MERGED_SECTION = re.compile(r"(?:\.init)?\.rodata\.(?:str[0-9]+\.[0-9]+|cst[0-9]+)(?:\..*)?")
+_MERGED_SECTION = re.compile(r"(?:\.init)?\.rodata\.(?:str[0-9]+\.[0-9]+|cst[0-9]+)(?:\..*)?|__ksymtab_strings")
 
 
 def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:

@@ -27,6 +27,9 @@ HEADING = re.compile(r" +VMA +LMA +Size Align Out +In +Symbol")
 _LINE = re.compile(r" *([0-9a-f]+) +([0-9a-f]+) +([0-9a-f]+) +([0-9]+) (.*)")
 _INPUT = re.compile(r"(.+):\((.*)\)")
 _DATA = re.compile(r"(?:BYTE|SHORT|LONG|QUAD) ?\(")
+# What LLD calls the objects that link-time optimisation made (of all modules, of one, of one and kept in a cache).
+_OPTIMIZED = re.compile(r"(?:.*/)?(?:lto\.tmp|llvmcache-[0-9A-F]+|[^/]*\.lto\.[^/]*)")
+OPTIMIZED = "compiled at link time, and the map does not say from which objects"
 _MOVED = re.compile(r"\. ([-+]) (0x[0-9a-fA-F]+|[0-9]+)")
 
 
@@ -55,8 +58,9 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
                 raise InputError("an input section before any output section", path=path, line=number, text=line)
             if 0 < start - counter < align:
                 layout.fillers.append(Filler(len(layout.outputs) - 1, counter, start - counter))
-            owner = None if source[1] == "<internal>" else object_path(source[1])
-            layout.inputs.append(Input(len(layout.outputs) - 1, source[2], start, size, owner, "" if owner else LINKER_MADE))
+            why = LINKER_MADE if source[1] == "<internal>" else OPTIMIZED if _OPTIMIZED.fullmatch(source[1]) else ""
+            owner = None if why else object_path(source[1])
+            layout.inputs.append(Input(len(layout.outputs) - 1, source[2], start, size, owner, why))
             counter = start + size
         elif _DATA.match(text, 8) or text.startswith(". ", 8):
             layout.fillers.append(Filler(len(layout.outputs) - 1, start, size))
