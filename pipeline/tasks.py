@@ -196,6 +196,10 @@ class ToyBuild(Build):
         return objects.Plan(self.kernel)
 
     @functools.cached_property
+    def compilations(self) -> list[objects.Step]:
+        return _loaded(self.plan.compilations)
+
+    @functools.cached_property
     def passes(self) -> link.Passes:
         rules = stages.tree_dialect(self.profile.tree)
         options = stages.table_options(self.configuration.values, self.profile.sizes, rules)
@@ -242,7 +246,7 @@ class ToyBuild(Build):
 
     def compile(self) -> Iterator[dict]:
         """one task an object, which runs again when a header or a CONFIG_ symbol that it mentions changes"""
-        for step in self.plan.compilations():
+        for step in self.compilations:
             yield self._command(step, after=["auto_conf"], name=step.target)
 
     def linker_script(self) -> dict:
