@@ -1,0 +1,244 @@
+"""The task graph on the toy kernel, driven as a user does: it builds, it idles, one touched input reruns exactly what reads it.
+
+The toy tree is copied, so that sources can be edited; what ran is read off doit's own output.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINKS = ["assemble:1", "assemble:2", "link:1", "link:2", "listing", "ranges:1", "ranges:2", "tables:1", "tables:2", "vmlinux"]
+
+
+class Toy:
+    """A copy of the toy kernel and its build directory."""
+
+    def __init__(self, directory):
+        self.tree = directory / "tree"
+        self.objdir = directory / "objdir"
+        shutil.copytree(ROOT / "toy_kernel", self.tree)
+
+    def doit(self, *words, status=0):
+        """Run doit; its output. Asserts its exit status, and that nobody sees a traceback."""
+        command = [sys.executable, "-m", "doit", *words, f"tree={self.tree}", f"objdir={self.objdir}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        said = done.stdout + done.stderr
+        assert done.returncode == status, said
+        assert "Traceback" not in said
+        return said
+
+    def ran(self, *words):
+        """The tasks that doit runs now, sorted."""
+        return sorted(line[3:] for line in self.doit(*words).splitlines() if line.startswith(".  "))
+
+    def edit(self, name, old, new):
+        path = self.tree / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def configure(self, old, new):
+        path = self.objdir / ".config"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def output(self, name):
+        return (self.objdir / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    toy = Toy(tmp_path_factory.mktemp("toy"))
+    toy.first = toy.ran()
+    return toy
+
+
+@pytest.fixture
+def toy(built, tmp_path):
+    """A build of one's own, in which nothing is out of date: both trees are moved to where `built` made them."""
+    kept = tmp_path / "kept"
+    shutil.copytree(built.tree, kept / "tree", symlinks=True, copy_function=shutil.copy2)
+    shutil.copytree(built.objdir, kept / "objdir", symlinks=True, copy_function=shutil.copy2)
+    yield built
+    for name, place in (("tree", built.tree), ("objdir", built.objdir)):
+        shutil.rmtree(place)
+        shutil.copytree(kept / name, place, symlinks=True, copy_function=shutil.copy2)
+
+
+def test_first_run_runs_every_task(built):
+    listed = built.doit("list", "--all", "-q").splitlines()
+    everything = {line.split(" ")[0] for line in listed}
+    groups = {name.split(":")[0] for name in everything if ":" in name}
+    assert set(built.first) == everything - groups
+
+
+def test_second_run_runs_nothing(built):
+    assert built.ran() == []
+
+
+def test_two_processes_build_the_same_bytes(built, tmp_path):
+    other = Toy(tmp_path)
+    other.doit("-n", "2")
+    for name in ("vmlinux", "kallmodsyms", "modules_thick.builtin", "include/config/tristate.conf", "System.map"):
+        assert built.output(name) == other.output(name), name
+    assert other.ran() == []
+
+
+def test_running_vmlinux_lists_what_show_decodes(built):
+    def lines(*command):
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    vmlinux = built.objdir / "vmlinux"
+    show = [sys.executable, "-m", "pipeline.cli", "show"]
+    assert lines(vmlinux, "kallmodsyms") == lines(*show, vmlinux) == built.output("kallmodsyms")
+    assert lines(vmlinux, "kallsyms") == lines(*show, "--kallsyms", vmlinux)
+
+
+def test_tables_are_what_nm_says(built):
+    """The listing holds what nm shows, but for absolute symbols and the tables' own labels; per-CPU symbols are A."""
+    nm = subprocess.run(["nm", "-n", built.objdir / "vmlinux"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
+    symbols = [line.split() for line in nm.splitlines()]
+    per_cpu_end = next(address for address, _, name in symbols if name == "__per_cpu_end")
+    expected = [
+        f"{address} {'A' if address <= per_cpu_end else letter} {name}"
+        for address, letter, name in symbols
+        if letter not in "AaNUw" and not name.startswith("kallsyms_")
+    ]
+    listed = subprocess.run([built.objdir / "vmlinux", "kallsyms"], capture_output=True, text=True, check=True).stdout
+    assert sorted(listed.splitlines()) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "name, old, new, expected",
+    [
+        # A source that only its own object reads.
+        ("fs/minix/inode.c", "\n#include", "\n/* edited */\n#include", ["compile:fs/minix/inode.o"]),
+        # An object of a loadable module: vmlinux has nothing to do with it.
+        ("drivers/block/loop_main.c", "\n#include", "\nint toy_edited;\n#include",
+         ["compile:drivers/block/loop_main.o", "modules:drivers/block/loop.ko"]),
+    ],
+)  # fmt: skip
+def test_edited_source(toy, name, old, new, expected):
+    toy.edit(name, old, new)
+    ran = toy.ran()
+    # A comment changes no object, so nothing behind it runs.
+    assert ran == expected
+
+
+def test_edited_function_reaches_the_listing(toy):
+    toy.edit("fs/minix/inode.c", '#include "minix.h"', '#include "minix.h"\nint toy_edited(void);\nint toy_edited(void) { return 1; }')
+    assert toy.ran() == sorted(["archive:vmlinux.a", "compile:fs/minix/inode.o", *LINKS])
+    assert b"T toy_edited" not in toy.output("kallmodsyms")
+    assert b"t toy_edited\t[minix]\n" in toy.output("kallmodsyms")
+
+
+def test_touched_file_is_not_an_edited_one(toy):
+    os.utime(toy.tree / "fs/minix/inode.c", (1, 1))
+    assert toy.ran() == []
+
+
+def test_edit_under_a_restored_mtime_is_seen(toy):
+    path = toy.tree / "fs/minix/inode.c"
+    stat = path.stat()
+    toy.edit("fs/minix/inode.c", "\n#include", "\n/* x */\n#include")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert toy.ran() == ["compile:fs/minix/inode.o"]
+
+
+def test_damaged_target_is_made_again(toy):
+    (toy.objdir / "fs/minix/inode.o").write_bytes(b"rubbish")
+    assert toy.ran() == ["compile:fs/minix/inode.o"]
+
+
+def test_missing_object_is_made_again(toy):
+    (toy.objdir / "fs/minix/inode.o").unlink()
+    assert toy.ran() == ["compile:fs/minix/inode.o"]
+
+
+def test_info_gives_the_reason(toy):
+    toy.edit("include/linux/fs.h", "\n#", "\n/* edited */\n#")
+    said = toy.doit("info", "compile:fs/minix/inode.o", status=1)
+    assert "include/linux/fs.h changed" in said
+
+
+def test_changed_symbol_recompiles_what_mentions_it(toy):
+    before = toy.output("include/generated/autoconf.h")
+    toy.configure('CONFIG_DEFAULT_HOSTNAME="toy"', 'CONFIG_DEFAULT_HOSTNAME="zoo"')
+    ran = toy.ran()
+    assert toy.output("include/generated/autoconf.h") != before
+    mentions = subprocess.run(["grep", "-rl", "CONFIG_DEFAULT_HOSTNAME", "--include=*.c", "."], cwd=toy.tree, capture_output=True, text=True)
+    expected = [f"compile:{os.path.normpath(name)[:-2]}.o" for name in mentions.stdout.splitlines()]
+    assert [name for name in ran if name.startswith("compile:")] == sorted(expected) == ["compile:init/version.o"]
+    assert "tristate_conf" in ran and "modules_thick" in ran
+
+
+def test_module_made_built_in(toy):
+    """The point of it all: m to y, and the symbols keep their module's name."""
+    toy.configure("CONFIG_BLK_DEV_LOOP=m", "CONFIG_BLK_DEV_LOOP=y")
+    ran = toy.ran()
+    assert {"tristate_conf", "auto_conf", "modules_thick", "archive:vmlinux.a", *LINKS} <= set(ran)
+    assert b"\t[loop]" in toy.output("kallmodsyms")
+    assert toy.ran() == []
+    toy.configure("CONFIG_BLK_DEV_LOOP=y", "CONFIG_BLK_DEV_LOOP=m")
+    toy.doit()
+    assert b"\t[loop]" not in toy.output("kallmodsyms")
+
+
+def failing(toy, *words, status):
+    """What doit says, and that no output changed."""
+    names = ("vmlinux", "kallmodsyms", "System.map", "modules_thick.builtin", "include/config/tristate.conf")
+    before = {name: (toy.output(name), (toy.objdir / name).stat().st_mtime_ns) for name in names}
+    said = toy.doit(*words, status=status)
+    assert {name: (toy.output(name), (toy.objdir / name).stat().st_mtime_ns) for name in names} == before
+    return said
+
+
+def test_compiler_error_leaves_the_last_image(toy):
+    toy.edit("fs/minix/inode.c", "\n#include", "\n#error broken on purpose\n#include")
+    said = failing(toy, status=1)
+    assert "broken on purpose" in said and f"{toy.tree}/fs/minix/inode.c:" in said
+
+
+def test_syntax_error_in_kconfig(toy):
+    with open(toy.tree / "fs/Kconfig", "a") as stream:
+        stream.write("\nconfig\n")
+    said = failing(toy, status=3)
+    assert f"{toy.tree}/fs/Kconfig:" in said
+
+
+def test_syntax_error_in_kbuild_file(toy):
+    with open(toy.tree / "fs/Makefile", "a") as stream:
+        stream.write("ifeq ($(CONFIG_X),y\nobj-y += x.o\nendif\n")
+    said = failing(toy, status=3)
+    assert f"{toy.tree}/fs/Makefile:" in said
+
+
+def test_object_without_source(toy):
+    (toy.tree / "fs/minix/inode.c").unlink()
+    said = failing(toy, status=3)
+    assert "fs/minix/inode.o is to be built, but there is neither" in said
+
+
+def test_absent_directory(toy):
+    shutil.rmtree(toy.tree / "fs/minix")
+    said = failing(toy, status=3)
+    assert "fs/minix" in said
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["profile=config/absent.yaml"], "config/absent.yaml: cannot be read: No such file or directory"),
+        (["colour=blue"], "unknown setting colour=blue"),
+        (["sizes=huge"], "'sizes' is none of compact, dense, none"),
+        (["config=/nowhere"], "/nowhere does not exist"),
+    ],
+)
+def test_wrong_words(toy, words, message):
+    assert message in failing(toy, *words, status=3)
