@@ -23,13 +23,20 @@ def starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class Strings:
-    """Strings laid end to end. text: all of them; begin, size: where each one is."""
+    """Strings laid end to end. items: as they came; text: all of them; begin, size: where each one is."""
 
     def __init__(self, strings: Sequence[bytes]) -> None:
+        self.items = strings
         self.text = b"".join(strings)
         self.size = lengths(strings)
         self.begin = starts(self.size)
         self._windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(self.text + bytes(8), np.uint8), 8)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.items[index]
 
     def words(self, which: NDArray[np.int64], at: NDArray[np.int64] | int) -> NDArray[np.uint64]:
         """The eight bytes from `at` on of the strings `which` as a big-endian number, zeros where the string is at its end."""
@@ -40,18 +47,31 @@ class Strings:
 
     @cached_property
     def _heads(self) -> NDArray[np.uint64]:
-        return self.words(np.arange(len(self.size)), 0)
+        return self.words(np.arange(len(self)), 0)
 
     def beginning(self, prefix: bytes) -> NDArray[np.int64]:
         """Which strings begin with `prefix`, ascending."""
+        if not prefix:
+            return np.arange(len(self))
         head = prefix[:8]
         which = np.flatnonzero(self._heads >> np.uint64(64 - 8 * len(head)) == int.from_bytes(head, "big"))
         return self._equal(which, 8, prefix[8:])
+
+    def equal(self, string: bytes) -> NDArray[np.int64]:
+        """Which strings are `string`, ascending."""
+        which = self.beginning(string)
+        return which[self.size[which] == len(string)]
 
     def ending(self, suffix: bytes) -> NDArray[np.int64]:
         """Which strings end with `suffix`, ascending."""
         which = np.flatnonzero(self.size >= len(suffix))
         return self._equal(which, self.size[which] - len(suffix), suffix)
+
+    def containing(self, part: bytes) -> NDArray[np.int64]:
+        """Which strings have `part` in them, ascending."""
+        if part not in self.text:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero([part in string for string in self.items])
 
     def _equal(self, which: NDArray[np.int64], at: NDArray[np.int64] | int, part: bytes) -> NDArray[np.int64]:
         """Which of `which` have `part` at `at`, where they do not end before that."""

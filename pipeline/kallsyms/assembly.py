@@ -29,7 +29,7 @@ _BYTES = {"byte": 1, "short": 2, "long": 4}
 def text(tables: Tables) -> bytes:
     """The tables as scripts/kallsyms writes them (assembler with C preprocessor directives), ours behind the kernel's."""
     out = [_HEADER.encode()]
-    comments = [b"\t/* %b */" % entry for entry in tables.names.entries] if tables.dialect.comments else None
+    comments = [b"\t/* %c%b */" % entry for entry in zip(tables.names.types, tables.names.plain)] if tables.dialect.comments else None
     for table in layout(tables):
         out.append(b".globl %b\n\tALGN\n%b:\n" % (table.label.encode(), table.label.encode()))
         rows = _rows(tables, table)

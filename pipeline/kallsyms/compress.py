@@ -54,7 +54,7 @@ def _replace(cells: NDArray[np.uint16], starts: NDArray[np.bool_]) -> tuple[byte
     tokens = [bytes([code]) if used[code] else b"" for code in range(256)]
     width = np.ones(_CODES, np.int64)
     pairs = _count_pairs(cells)
-    places: dict[int, NDArray[np.int32]] = {}
+    places: dict[int, NDArray[np.int64]] = {}
     for code in range(255, -1, -1):
         if used[code]:
             continue
@@ -95,12 +95,12 @@ def _count_pairs(cells: NDArray[np.uint16]) -> NDArray[np.int64]:
 
 
 def _find(
-    cells: NDArray[np.uint16], places: dict[int, NDArray[np.int32]], first: int, second: int, first_width: int
-) -> NDArray[np.int32]:
+    cells: NDArray[np.uint16], places: dict[int, NDArray[np.int64]], first: int, second: int, first_width: int
+) -> NDArray[np.int64]:
     """Where the pair stands, ascending, without overlaps; drops from `places` what the two codes have lost."""
     for code in (first, second):
         if code not in places:
-            places[code] = np.flatnonzero(cells == code).astype(np.int32)
+            places[code] = np.flatnonzero(cells == code)
     shorter = min(first, second, key=lambda code: len(places[code]))
     live = places[shorter]
     # A place once lost never comes back: a cell gets each code at most once, when that code is made.
@@ -108,7 +108,7 @@ def _find(
     if shorter == first:
         found = live[cells[live + first_width] == second]
     else:
-        found = live[cells[live - 1] == first] - np.int32(first_width)
+        found = live[cells[live - 1] == first] - first_width
     if first == second and len(found):
         # In a run of equal codes every second pair is taken.
         begins = np.ones(len(found), np.bool_)

@@ -7,7 +7,7 @@ any version, or with other patches, says itself what it does. `Dialect()` withou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -110,11 +110,11 @@ class Filters:
         self._ignored.suffixes = [name.encode() for name in dialect.ignored_suffixes]
         self._ignored.substrings = [name.encode() for name in dialect.ignored_matches]
 
-    def system_map(self, names: Sequence[bytes]) -> NDArray[np.bool_]:
+    def system_map(self, names: Strings) -> NDArray[np.bool_]:
         """Which of `names` stay out of System.map because of the name."""
         return self._system_map.among(names)
 
-    def ignored(self, names: Sequence[bytes]) -> NDArray[np.bool_]:
+    def ignored(self, names: Strings) -> NDArray[np.bool_]:
         """Which of `names` scripts/kallsyms leaves out because of the name."""
         return self._ignored.among(names)
 
@@ -127,7 +127,7 @@ class _Names:
         self.prefixes: list[bytes] = []
         self.suffixes: list[bytes] = []
         self.substrings: list[bytes] = []
-        self.general: list[re.Pattern[bytes]] = []
+        self.general: list[tuple[re.Pattern[bytes], bytes]] = []  # Each with what a match must begin with.
 
     def add_pattern(self, pattern: str) -> None:
         """Take in a basic regular expression for lines of nm: the blank before the name anchors its start."""
@@ -135,27 +135,27 @@ class _Names:
         start, end = body.startswith(" "), body.endswith("$")
         body = body[start : len(body) - end]
         if re.search(r"[][.$*^\\ ]", body):
-            self.general.append(re.compile(_python_regex(pattern).encode()))
+            beginning = re.match(r"\w*(?![*\\])", body)[0] if start else ""
+            self.general.append((re.compile(_python_regex(pattern).encode()), beginning.encode()))
             return
         literal = re.sub("\0(\\d+)\0", lambda m: chr(int(m[1])), body).encode()
         kind = {(True, True): self.exact, (True, False): self.prefixes, (False, True): self.suffixes}
         kind.get((start, end), self.substrings).append(literal)
 
-    def among(self, names: Sequence[bytes]) -> NDArray[np.bool_]:
+    def among(self, names: Strings) -> NDArray[np.bool_]:
         """Which of `names` are in the set."""
         found = np.zeros(len(names), np.bool_)
-        flat = Strings(names)
         for literal in self.exact:
-            found[[index for index in flat.beginning(literal).tolist() if len(names[index]) == len(literal)]] = True
+            found[names.equal(literal)] = True
         for literal in self.prefixes:
-            found[flat.beginning(literal)] = True
+            found[names.beginning(literal)] = True
         for literal in self.suffixes:
-            found[flat.ending(literal)] = True
+            found[names.ending(literal)] = True
         for literal in self.substrings:
-            if literal in flat.text:
-                found |= np.fromiter((literal in name for name in names), np.bool_, len(names))
-        for pattern in self.general:
-            found |= np.fromiter((pattern.search(b" " + name) is not None for name in names), np.bool_, len(names))
+            found[names.containing(literal)] = True
+        for pattern, beginning in self.general:
+            matching = names.beginning(beginning)
+            found[[index for index in matching.tolist() if pattern.search(b" " + names[index])]] = True
         return found
 
 

@@ -6,12 +6,13 @@ Two steps, as in the kernel's build: scripts/mksysmap makes System.map of the im
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.kallsyms.dialect import Dialect
-from pipeline.strings import lengths
+from pipeline.strings import Strings
 from pipeline.symbols import SymbolTable
 
 SIZES = ("none", "dense", "compact")
@@ -40,6 +41,7 @@ class Selection:
     """The symbols of a table, in table order.
 
     index: where each one is in the SymbolTable
+    names: its name
     types: its letter in the table: `A` for a per-CPU symbol that is kept absolute
     absolute: whether it is such a symbol
     text: the address of `_text`, 0 if there is none
@@ -47,6 +49,7 @@ class Selection:
     """
 
     index: NDArray[np.int64]
+    names: list[bytes]
     types: NDArray[np.uint8]
     absolute: NDArray[np.bool_]
     text: int
@@ -55,24 +58,22 @@ class Selection:
 
 def system_map(symbols: SymbolTable, dialect: Dialect) -> bytes:
     """The text of System.map: the lines of `nm -n` that mksysmap lets through."""
-    index = _system_map_index(symbols, dialect)
+    index, names = _lines(symbols, dialect)
+    kept = ~dialect.filters.system_map(names)
     return SymbolTable(
-        addresses=symbols.addresses[index],
+        addresses=symbols.addresses[index[kept]],
         sizes=None,
-        types=np.frombuffer(symbols.types, np.uint8)[index].tobytes(),
-        names=_names(symbols, index),
+        types=np.frombuffer(symbols.types, np.uint8)[index[kept]].tobytes(),
+        names=list(compress(names.items, kept.tolist())),
         bits=symbols.bits,
     ).nm()
 
 
-def _system_map_index(symbols: SymbolTable, dialect: Dialect) -> NDArray[np.int64]:
+def _lines(symbols: SymbolTable, dialect: Dialect) -> tuple[NDArray[np.int64], Strings]:
+    """The symbols whose letter may be in System.map, and their names."""
     letters = np.frombuffer(symbols.types, np.uint8)
-    index = np.flatnonzero(~np.isin(letters, np.frombuffer(dialect.filters.dropped_letters, np.uint8)))
-    return index[~dialect.filters.system_map(_names(symbols, index))]
-
-
-def _names(symbols: SymbolTable, index: NDArray[np.int64]) -> list[bytes]:
-    return np.fromiter(symbols.names, object, len(symbols))[index].tolist()
+    kept = ~np.isin(letters, np.frombuffer(dialect.filters.dropped_letters, np.uint8))
+    return np.flatnonzero(kept), Strings(list(compress(symbols.names, kept.tolist())))
 
 
 def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selection:
@@ -81,67 +82,65 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
     With sizes in the tables the order of symbols at one address is that of the series' last patch: those of size zero first, then
     larger before smaller, then as without sizes.
     """
-    index = _system_map_index(symbols, dialect)
-    names = _names(symbols, index)
-    text = int(symbols.addresses[index[names.index(b"_text")]]) if b"_text" in names else 0
-    letters = np.frombuffer(symbols.types, np.uint8)[index]
-    long = lengths(names) >= dialect.name_limit
-    drop = long | dialect.filters.ignored(names)
-    drop |= np.isin(letters, np.frombuffer(dialect.ignored_types.encode(), np.uint8))
-    for position in np.flatnonzero((letters == ord("A")) | (letters == ord("a"))).tolist():
-        drop[position] |= names[position].decode("utf-8", "surrogateescape") not in dialect.kept_absolute
-    too_long = tuple(names[position] for position in np.flatnonzero(long).tolist())
-    index, letters = index[~drop], letters[~drop]
-    names = _names(symbols, index)
-    addresses = symbols.addresses[index]
+    index, names = _lines(symbols, dialect)
+    addresses, letters = symbols.addresses[index], np.frombuffer(symbols.types, np.uint8)[index]
+    mapped = ~dialect.filters.system_map(names)
+    long = names.size >= dialect.name_limit
+    kept = mapped & ~long & ~dialect.filters.ignored(names)
+    kept &= ~np.isin(letters, np.frombuffer(dialect.ignored_types.encode(), np.uint8))
+    absolute = (letters == ord("A")) | (letters == ord("a"))
+    for name in dialect.kept_absolute:
+        absolute[names.equal(name.encode())] = False
+    kept &= ~absolute
 
-    percpu = _limits(addresses, names, dialect.percpu_range, (2**64 - 1, 0))
+    def limits(labels: tuple[str, str], unknown: tuple[int, int]) -> list[np.uint64]:
+        """The addresses of the two `labels`, the last ones of each name; `unknown` where there is none."""
+        found = [where[kept[where]] for where in (names.equal(label.encode()) for label in labels)]
+        return [addresses[where[-1]] if len(where) else np.uint64(other) for where, other in zip(found, unknown)]
+
+    percpu = limits(dialect.percpu_range, (2**64 - 1, 0))
     if not options.all_symbols:
-        keep = _text_only(addresses, names, dialect)
-        index, letters, addresses = index[keep], letters[keep], addresses[keep]
-        names = _names(symbols, index)
-    absolute = np.zeros(len(index), np.bool_)
-    if options.absolute_percpu:
-        absolute = (addresses >= percpu[0]) & (addresses <= percpu[1])
-    types = np.where(absolute, np.uint8(ord("A")), letters)
+        kept &= _text(addresses, names, [(*limits(labels, (0, 0)), labels[1]) for labels in dialect.text_ranges], dialect)
+    text = names.equal(b"_text")
+    text = text[mapped[text] & ~long[text]]
+    text_address = int(addresses[text[-1]]) if len(text) else 0
+    too_long = tuple(compress(names.items, (mapped & long).tolist()))
+    names, index, addresses = np.fromiter(compress(names.items, kept.tolist()), object), index[kept], addresses[kept]
+    percpu_absolute = (addresses >= percpu[0]) & (addresses <= percpu[1]) & options.absolute_percpu
+    types = np.where(percpu_absolute, np.uint8(ord("A")), letters[kept])
     with_sizes = options.sizes != "none" and symbols.sizes is not None
     order = _order(addresses, types, names, symbols.sizes[index] if with_sizes else None)
-    return Selection(index[order], types[order], absolute[order], text, too_long)
+    return Selection(
+        index=index[order],
+        names=names[order].tolist(),
+        types=types[order],
+        absolute=percpu_absolute[order],
+        text=text_address,
+        too_long=too_long,
+    )
 
 
-def _limits(
-    addresses: NDArray[np.uint64], names: list[bytes], labels: tuple[str, str], unknown: tuple[int, int]
-) -> tuple[np.uint64, np.uint64]:
-    """The addresses of the two `labels`, the last ones of that name; `unknown` where there is none."""
-    found = list(unknown)
-    for side, label in enumerate(labels):
-        wanted = label.encode()
-        if wanted in names:
-            found[side] = int(addresses[len(names) - 1 - names[::-1].index(wanted)])
-    return np.uint64(found[0]), np.uint64(found[1])
-
-
-def _text_only(addresses: NDArray[np.uint64], names: list[bytes], dialect: Dialect) -> NDArray[np.bool_]:
-    """Which symbols lie in the ranges of text, both ends included.
+def _text(
+    addresses: NDArray[np.uint64], names: Strings, ranges: list[tuple[np.uint64, np.uint64, str]], dialect: Dialect
+) -> NDArray[np.bool_]:
+    """Which symbols lie in the `ranges` of text, both ends included; a range ends at the label that is its third member.
 
     What lies on the last address of a range moves out of it when the tables grow: only the label itself stays.
     """
-    inside = np.zeros(len(names), np.bool_)
-    edge = np.zeros(len(names), np.bool_)
-    for labels in dialect.text_ranges:
-        start, end = _limits(addresses, names, labels, (0, 0))
+    inside, edge = np.zeros(len(names), np.bool_), np.zeros(len(names), np.bool_)
+    for start, end, label in ranges:
         inside |= (addresses >= start) & (addresses <= end)
-        for position in np.flatnonzero(addresses == end).tolist():
-            edge[position] |= names[position] != labels[1].encode()
-    keep = inside & ~edge
-    kept = tuple(prefix.encode() for prefix in dialect.kept_prefixes)
-    if kept:
-        keep |= np.fromiter((name.startswith(kept) for name in names), np.bool_, len(names))
-    return keep
+        at_end = addresses == end
+        at_end[names.equal(label.encode())] = False
+        edge |= at_end
+    inside &= ~edge
+    for prefix in dialect.kept_prefixes:
+        inside[names.beginning(prefix.encode())] = True
+    return inside
 
 
 def _order(
-    addresses: NDArray[np.uint64], types: NDArray[np.uint8], names: list[bytes], sizes: NDArray[np.uint64] | None
+    addresses: NDArray[np.uint64], types: NDArray[np.uint8], names: NDArray[np.object_], sizes: NDArray[np.uint64] | None
 ) -> NDArray[np.int64]:
     """The order of scripts/kallsyms (compare_symbols): address, weak ones last, then what a linker script may have provided, then
     the number of leading underscores, then the order they came in."""

@@ -26,7 +26,7 @@ MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.
 
 @dataclass(frozen=True)
 class Names:
-    """The names with their letters in front, in table order, and what follows from them alone.
+    """The letters and names in table order, and what follows from them alone.
 
     Link passes move symbols and leave their names: this part of one pass serves the next.
 
@@ -35,7 +35,8 @@ class Names:
     sequence: `kallsyms_seqs_of_names`: the symbols' numbers in the order of their names
     """
 
-    entries: list[bytes] = field(repr=False)
+    types: bytes = field(repr=False)
+    plain: list[bytes] = field(repr=False)
     compressed: Compressed = field(repr=False)
     coded: NDArray[np.uint8]
     starts: NDArray[np.int64]
@@ -103,12 +104,11 @@ def build(
     """
     chosen = select(symbols, options, dialect)
     addresses = symbols.addresses[chosen.index]
-    letters = [bytes([letter]) for letter in range(256)]
-    entries = [letters[letter] + symbols.names[at] for letter, at in zip(chosen.types.tolist(), chosen.index.tolist())]
-    if previous is not None and previous.names.entries == entries and previous.options.lto_clang == options.lto_clang:
+    types = chosen.types.tobytes()
+    if previous is not None and (previous.names.types, previous.names.plain) == (types, chosen.names) and previous.options.lto_clang == options.lto_clang:
         names = previous.names
     else:
-        names = _names(entries, options.lto_clang and dialect.cut_llvm)
+        names = _names(types, chosen.names, options.lto_clang and dialect.cut_llvm)
     relative_base = None
     if options.base_relative or dialect.base_relative:
         relative = addresses[~chosen.absolute]
@@ -135,7 +135,9 @@ def build(
     )
 
 
-def _names(entries: list[bytes], cut_llvm: bool) -> Names:
+def _names(types: bytes, plain: list[bytes], cut_llvm: bool) -> Names:
+    letters = [bytes([letter]) for letter in range(256)]
+    entries = [letters[letter] + name for letter, name in zip(types, plain)]
     compressed = compress(entries)
     if len(compressed.lengths) and int(compressed.lengths.max()) > 0x3FFF:
         raise InputError(f"the name of symbol {int(compressed.lengths.argmax())} is too long for two bytes of length")
@@ -150,11 +152,9 @@ def _names(entries: list[bytes], cut_llvm: bool) -> Names:
     coded[starts] = compressed.lengths & 0x7F | np.where(long, 0x80, 0)
     coded[starts[long] + 1] = compressed.lengths[long] >> 7
     coded[body] = compressed.codes
-    plain = [entry[1:] for entry in entries]
-    if cut_llvm:
-        plain = [name.partition(b".llvm.")[0] for name in plain]
     # Symbols of one name are ordered by address, which is the order they have already.
-    return Names(entries, compressed, coded, np.append(starts, len(coded)), strings.argsort(plain))
+    sequence = strings.argsort([name.partition(b".llvm.")[0] for name in plain] if cut_llvm else plain)
+    return Names(types, plain, compressed, coded, np.append(starts, len(coded)), sequence)
 
 
 def _module_tables(
