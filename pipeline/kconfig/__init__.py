@@ -1,7 +1,8 @@
 """Kconfig files and a .config in; what every symbol is worth out, and the files that the kernel's build reads it from.
 
     language     Kconfig files -> parsed symbols (kconfiglib with the dialects of newer kernels)
-    model        parsed symbols -> what values follow from, compact
+    build        parsed symbols -> a model: what values follow from, in compact form
+    cache        the same, from a file if nothing changed
     dotconfig    .config -> assignments; values -> .config
     values       a model, assignments -> values
     output       a Configuration -> tristate.conf, auto.conf, autoconf.h
@@ -10,12 +11,15 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.kconfig import dotconfig, language, model, values
+from pipeline.kconfig import cache as kept
+from pipeline.kconfig import dotconfig, values
+from pipeline.kconfig.model import Model
 from pipeline.kconfig.output import auto_conf, autoconf_h, tristate_conf
 
 __all__ = ["Configuration", "auto_conf", "autoconf_h", "dot_config", "load", "tristate_conf"]
@@ -33,7 +37,8 @@ class Configuration:
     title: the main menu's title, second line of the header comment
     quoted: auto.conf of this tree has strings in quotes (before 5.17, 129ab0d2d9f3)
     warnings: what is odd in the .config, `path:line: ...` each: an unknown symbol, a value that the symbol cannot have, two
-        assignments that contradict each other, one that dependencies overrule
+        assignments that contradict each other, one that dependencies overrule; what the Kconfig files had to say; a bad cache
+    reread: why the Kconfig files were read; None if the cache knew what they say
     """
 
     values: dict[str, str]
@@ -43,6 +48,7 @@ class Configuration:
     title: str
     quoted: bool
     warnings: tuple[str, ...]
+    reread: str | None = field(compare=False)
 
 
 def load(
@@ -52,37 +58,34 @@ def load(
     environment: Mapping[str, str],
     *,
     objdir: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Configuration:
     """What `config_file` means in `tree`.
 
     A symbol that the file does not mention gets its default, as `make olddefconfig` would give it.
 
-    environment: the variables that the tree's top Makefile exports. The process environment is not looked at, except by
-        the commands of $(shell). ARCH defaults to `arch`, SRCARCH and srctree to what they usually are
+    environment: the variables that the tree's top Makefile exports. $(NAME) sees no others; the commands of $(shell) also
+        have those of this process. ARCH defaults to `arch`, SRCARCH and srctree to what they usually are
     objdir: where $(shell) runs; the directory of `config_file` if None
+    cache: a file to keep what the Kconfig files say, so that the next run need not read them (module `cache`); None: no such file
     Raises InputError for whatever is wrong with a Kconfig file or the .config.
     """
-    symbols, config_file = _model(tree, config_file, arch, environment, objdir)
-    assigned, lines, warnings = dotconfig.read(config_file, symbols)
-    result = values.compute(symbols, assigned)
-    found: dict[str, str] = {}
-    types: dict[str, str] = {}
-    for item in symbols.order:
-        if item in result.written:
-            text, type_ = result.text(item), symbols.symbols[item].type
-            if text != "n" or type_ not in ("bool", "tristate"):
-                name = symbols.names[item]
-                found[name] = text
-                types[name] = type_
-    warnings += dotconfig.overruled(config_file, symbols, assigned, lines, result)
+    config_file = Path(config_file).absolute()
+    model, reread, warnings = _model(tree, config_file, arch, environment, objdir, cache)
+    assigned, lines, odd = dotconfig.read(config_file, model)
+    result = values.compute(model, assigned)
+    names, types = model.names, model.types
+    written = {item: result.text(item) for item in model.order if item in result.written}
+    listed = [item for item, text in written.items() if text != "n" or types[item] not in ("bool", "tristate")]
     return Configuration(
-        values=found,
-        types=types,
-        tristates=frozenset(symbols.names[item] for item in symbols.order if symbols.symbols[item].type == "tristate"),
-        files=tuple(symbols.files),
-        title=symbols.title,
-        quoted=symbols.dialect.quoted,
-        warnings=tuple(warnings),
+        values={names[item]: written[item] for item in listed},
+        types={names[item]: types[item] for item in listed},
+        tristates=frozenset(names[item] for item in model.order if types[item] == "tristate"),
+        files=tuple(model.files),
+        title=model.title,
+        quoted=model.dialect.quoted,
+        warnings=(*warnings, *odd, *dotconfig.overruled(config_file, model, assigned, lines, result)),
+        reread=reread,
     )
 
 
@@ -93,28 +96,33 @@ def dot_config(
     environment: Mapping[str, str],
     *,
     objdir: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> str:
     """The full .config that follows from a partial one, as `make olddefconfig` writes it. Arguments and errors as `load`."""
-    symbols, config_file = _model(tree, config_file, arch, environment, objdir)
-    assigned, _, _ = dotconfig.read(config_file, symbols)
-    return dotconfig.write(symbols, values.compute(symbols, assigned))
+    config_file = Path(config_file).absolute()
+    model, _, _ = _model(tree, config_file, arch, environment, objdir, cache)
+    assigned, _, _ = dotconfig.read(config_file, model)
+    return dotconfig.write(model, values.compute(model, assigned))
 
 
 def _model(
     tree: str | os.PathLike[str],
-    config_file: str | os.PathLike[str],
+    config_file: Path,
     arch: str,
     environment: Mapping[str, str],
     objdir: str | os.PathLike[str] | None,
-) -> tuple[model.Model, Path]:
+    cache: str | os.PathLike[str] | None,
+) -> tuple[Model, str | None, list[str]]:
     tree = Path(tree).absolute()
-    config_file = Path(config_file).absolute()
     objdir = config_file.parent if objdir is None else Path(objdir).absolute()
+    if not objdir.is_dir():
+        raise InputError("is no directory; it should be the build directory", path=objdir)
     for path, cure in (
         (tree / "Kconfig", "is this the top of a kernel tree?"),
         (config_file, "make one, with `make ARCH=... O=... defconfig` say"),
     ):
-        if not path.is_file():
+        if not path.exists():
             raise InputError("no such file", path=path, cure=cure)
-    environment = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree), **environment}
-    return model.build(language.parse(tree, objdir, environment)), config_file
+    defaults = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree)}
+    model, reread, warnings = kept.model(cache and Path(cache), tree, objdir, ChainMap(environment, defaults))
+    return model, reread, model.notices + warnings

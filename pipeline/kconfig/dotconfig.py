@@ -33,7 +33,7 @@ def read(path: Path, model: Model) -> tuple[dict[int, int | str], dict[int, int]
         if item is None:
             warnings.append(f"{path}:{line}: no symbol CONFIG_{name} in this tree, or not for this architecture")
             continue
-        type_ = model.symbols[item].type
+        type_ = model.types[item]
         value = _value(type_, raw)
         if value is None:
             warnings.append(f"{path}:{line}: CONFIG_{name} is of type {type_ or 'none'} and cannot be {raw}")
@@ -52,7 +52,7 @@ def overruled(
     for item, value in assigned.items():
         wanted = "nmy"[value] if isinstance(value, int) else value
         text = values.text(item)
-        if text != wanted and not model.symbols[item].transitional:
+        if text != wanted and item not in model.transitional:
             yield f"{path}:{lines[item]}: CONFIG_{model.names[item]}={wanted} is overruled: what it depends on makes it {text}"
 
 
@@ -65,7 +65,7 @@ def write(model: Model, values: Values) -> str:
         if isinstance(entry, int):
             if entry in values.written and entry not in done:
                 done.add(entry)
-                text, type_, name = values.text(entry), model.symbols[entry].type, model.names[entry]
+                text, type_, name = values.text(entry), model.types[entry], model.names[entry]
                 unset = text == "n" and type_ in ("bool", "tristate")
                 parts.append("\n" if gap else "")
                 parts.append(f"# CONFIG_{name} is not set\n" if unset else assignment(name, type_, text, quoted=True))

@@ -39,13 +39,26 @@ CURE = "correct the Kconfig file; the tree's own `make ARCH=... oldconfig` shoul
 
 
 class Kconfig(kconfiglib.Kconfig):
-    """All symbols of one tree, architecture and environment. Build it with `parse`."""
+    """All symbols of one tree, architecture and environment. Build it with `parse`.
 
-    def __init__(self, tree: Path, objdir: Path, environment: Mapping[str, str]) -> None:
+    answers: what each command of $(shell) printed: standard output, standard error
+    mentioned: the variables that $(NAME) looked for in the environment
+    missing: the places where a sourced file would have been found first
+    notices: what $(info), $(warning-if) and the commands of $(shell) had to say, `path:line: ...`
+    """
+
+    def __init__(
+        self, tree: Path, objdir: Path, environment: Mapping[str, str], answers: Mapping[str, tuple[str, str]]
+    ) -> None:
         self.tree = tree
         self.objdir = objdir
         self.environment = environment
         self.shell_environment = {**os.environ, **environment}
+        self.known_answers = answers
+        self.answers: dict[str, tuple[str, str]] = {}
+        self.mentioned: set[str] = set()
+        self.missing: list[str] = []
+        self.notices: list[str] = []
         self.modules_seen = False
         # A module of extra functions that is not there; by default kconfiglib imports whatever `kconfigfunctions` it finds.
         with _environment({**environment, "srctree": str(tree), "KCONFIG_FUNCTIONS": "pipeline.kconfig.none"}):
@@ -74,31 +87,47 @@ class Kconfig(kconfiglib.Kconfig):
         name = args[0]
         if name in self.variables:
             return super()._fn_val(args)
+        if name not in self._functions:
+            if len(args) > 1:
+                return ""
+            self.mentioned.add(name)
+            return self.environment.get(name, "")
         if name == "shell" and len(args) == 2:
             return self._shell(args[1])
-        if name not in self._functions:
-            return self.environment.get(name, "") if len(args) == 1 else ""
+        if name == "info" and len(args) == 2 or name == "warning-if" and len(args) == 3:
+            if name == "info" or args[1] == "y":
+                self._notice(args[-1])
+            return ""
         return super()._fn_val(args)
 
     def _shell(self, command: str) -> str:
         # As popen(3) in do_shell() of scripts/kconfig/preprocess.c.
-        result = subprocess.run(
-            ["/bin/sh", "-c", command], cwd=self.objdir, env=self.shell_environment,
-            stdin=subprocess.DEVNULL, capture_output=True,
-        )
-        if result.stderr:
-            self._warn(f"$(shell,{command}) says: {result.stderr.decode(errors='replace').strip()}", self.filename, self.linenr)
-        return result.stdout[:4095].decode(errors="surrogateescape").rstrip("\n").replace("\n", " ")
+        answer = self.known_answers.get(command) or self.answers.get(command)
+        if answer is None:
+            result = subprocess.run(
+                ["/bin/sh", "-c", command], cwd=self.objdir, env=self.shell_environment,
+                stdin=subprocess.DEVNULL, capture_output=True,
+            )
+            output = result.stdout[:4095].decode(errors="surrogateescape").rstrip("\n").replace("\n", " ")
+            answer = (output, result.stderr.decode(errors="replace").strip())
+        self.answers[command] = answer
+        if answer[1]:
+            self._notice(f"$(shell,{command}) says: {answer[1]}")
+        return answer[0]
+
+    def _notice(self, text: str) -> None:
+        self.notices.append(f"{self.tree / self.filename}:{self.linenr}: {text}")
 
     def _expect_str_and_eol(self) -> str:
         name = super()._expect_str_and_eol()
         if self._tokens[0] is not kconfiglib._T_SOURCE:
             return name
         # No patterns in the kernel's language, and a file is looked for where `conf` runs before it is in the tree.
-        for directory in (self.objdir, self.tree):
+        for directory in dict.fromkeys((self.objdir, self.tree)):
             path = os.path.join(directory, name)
             if os.path.lexists(path):
                 return glob.escape(path)
+            self.missing.append(path)
         raise InputError(
             f"'{name}' is sourced but does not exist", path=self.tree / self.filename, line=self.linenr, text=self._line,
             cure="unset variables expand to nothing: is the architecture right, is the tree complete?",
@@ -123,14 +152,17 @@ class Kconfig(kconfiglib.Kconfig):
         return (NOT, self._is_n(expression[1]) if expression[0] is NOT else expression)
 
 
-def parse(tree: Path, objdir: Path, environment: Mapping[str, str]) -> Kconfig:
+def parse(
+    tree: Path, objdir: Path, environment: Mapping[str, str], answers: Mapping[str, tuple[str, str]] = {}
+) -> Kconfig:
     """Parse `tree`/Kconfig and all it sources. `tree` and `objdir` are absolute.
 
+    answers: what commands of $(shell) would print (standard output, standard error), as far as that is known
     Raises InputError for whatever is wrong with a file: syntax, encoding, a source loop, a missing file, a dependency loop.
     """
     kconfig = Kconfig.__new__(Kconfig)
     try:
-        kconfig.__init__(tree, objdir, environment)
+        kconfig.__init__(tree, objdir, environment, answers)
     except kconfiglib.KconfigError as error:
         raise _translated(str(error), tree) from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
