@@ -289,7 +289,12 @@ def test_listing_of_every_encoding(harness, encoding, sizes):
 
 def test_a_line_of_each_kind(harness):
     """The format, written out (shared/FORMATS.md section 5), for 32 and 64 bits."""
-    symbols = [Symbol(0x1000, 0x20, "T", "read"), Symbol(0x1020, 0, "t", "mark"), Symbol(0x1020, 0x2F, "W", "lio"), Symbol(0x1050, 8, "D", "jiffies")]
+    symbols = [
+        Symbol(0x1000, 0x20, "T", "read"),
+        Symbol(0x1020, 0, "t", "mark"),
+        Symbol(0x1020, 0x2F, "W", "lio"),
+        Symbol(0x1050, 8, "D", "jiffies"),
+    ]
     runs = [(0x1020, ("liquidio", "liquidio_vf")), (0x1060, ())]
     image = Image(symbols, runs, {1: ("ext4",)}, encoding=ADDRESSES)
     zeros = "0" * (harness.machine.bits // 4 - 4)

@@ -17,6 +17,6 @@ SYM_FUNC_END(startup_64)
 	.skip	__init_stack_size
 SYM_ENTRY(init_stack_end)
 
-/* test_absolute_symbol: type A, part of no section */
+/* test_absolute_symbol: part of no section; kallsyms leaves it out */
 	.globl	__init_stack_size
 	.set	__init_stack_size, 0x8000
