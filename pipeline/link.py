@@ -10,7 +10,6 @@ through `cmd_link_vmlinux` (see docs/design.md, "The hook").
 
 from __future__ import annotations
 
-import filecmp
 import os
 import shlex
 import shutil
@@ -20,16 +19,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import elf, files, kbuild, stages
+from pipeline import elf, files, kbuild, stages, symbols
 from pipeline.errors import InputError
-from pipeline.kallsyms import assembly, select
+from pipeline.kallsyms import assembly, reader, select
 from pipeline.kallsyms.dialect import Dialect
-from pipeline.kallsyms.tables import Tables
+from pipeline.kallsyms.tables import Tables, layout
 
 MAXIMUM_LINKS = 6
-"""A link can need one more where the tables' size made the linker add stubs; symbols that still move after six never rest."""
+"""Two are enough unless the tables' size made the linker add stubs; symbols that still move after six never rest."""
 
 BTF_OBJECT = ".btf.vmlinux.bin.o"
+
+
+_NOT_IN_A_DRAFT = ("--emit-relocs", "--build-id")
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ class Recipe:
     through_compiler: bool
     assembler: tuple[str, ...]
 
-    def link_command(self, output: str, map_file: str, extra: Sequence[str] = (), strip_debug: bool = False) -> list[str]:
-        """The command that links `output`, with the objects `extra` last, and writes the linker's map to `map_file`."""
-        flags = [f"-Map={map_file}", *(["--strip-debug"] if strip_debug else [])]
+    def link_command(self, output: str, map_file: str, extra: Sequence[str] = (), draft: bool = False) -> list[str]:
+        """The command that links `output`, with the objects `extra` last, and writes the linker's map to `map_file`.
+
+        draft: the image is wanted for its symbols alone, so debug data, relocations and build id are left out
+        """
+        flags = [f"-Map={map_file}", *(["--strip-debug"] if draft else [])]
         return [
-            *self.linker,
+            *(word for word in self.linker if not (draft and word.removeprefix("-Wl,").startswith(_NOT_IN_A_DRAFT))),
             *(self._flag(flag) for flag in flags),
             "-o",
             output,
@@ -155,6 +160,20 @@ class Names:
         return f".tmp_vmlinux{number}.kallsyms.o"
 
 
+def check(image: str, tables: Tables) -> None:
+    """Raise InputError unless the tables in `image` decode to `tables`, which were made of its symbols."""
+    found = reader.read(image)
+    columns = (
+        ("addresses", found.addresses, tables.addresses),
+        ("types", found.types, tables.names.types),
+        ("names", found.names, tables.names.plain),
+        ("sizes", found.sizes, tables.sizes),
+    )
+    for what, ours, wanted in columns:
+        if (ours is None) != (wanted is None) or (ours is not None and list(ours) != list(wanted)):
+            raise InputError(f"the {what} in the kallsyms tables are not those of the image's symbols", path=image)
+
+
 class Passes:
     """The links of one image, in the build directory `directory`.
 
@@ -187,6 +206,15 @@ class Passes:
         """The tables of pass 0: every label and no symbol."""
         self._write(0, stages.empty_tables(self.options, self.rules, bits, byteorder))
 
+    def has_tables(self) -> bool:
+        """Whether an earlier build left tables for pass 0 (`keep`)."""
+        return all(os.path.exists(self.path(name(0))) for name in (self.names.source, self.names.blob))
+
+    def keep(self) -> None:
+        """Make the latest tables those of pass 0, for the next build to begin with."""
+        assert self.latest is not None
+        self._write(0, self.latest)
+
     def ranges(self, number: int) -> None:
         """The ranges file of image `number`."""
         object_map = None if self.object_map is None else self.path(self.object_map)
@@ -203,38 +231,59 @@ class Passes:
     def assemble(self, number: int) -> None:
         run(self.plan.assemble_command(self.names.source(number), self.names.tables(number)), self.directory)
 
-    def link(self, number: int, strip_debug: bool) -> None:
+    def link(self, number: int, draft: bool) -> None:
         extra = [self.names.tables(number - 1), *self.objects]
-        run(self.plan.link_command(self.names.image(number), self.names.map(number), extra, strip_debug), self.directory)
+        run(self.plan.link_command(self.names.image(number), self.names.map(number), extra, draft), self.directory)
 
-    def settled(self, number: int) -> bool:
-        """Whether image `number`, linked with the tables of the pass before, is what these tables say."""
-        before, now = (files.read_text(self.path(self.names.source(n))) for n in (number - 1, number))
-        blobs = (self.path(self.names.blob(n)) for n in (number - 1, number))
-        return before.replace(self.names.blob(number - 1), self.names.blob(number)) == now and filecmp.cmp(*blobs, shallow=False)
+    def settle(self, first: int, draft: bool) -> str:
+        """Link from pass `first` on, with the tables of the pass before, until the tables fit; the name of the image.
 
-    def settle(self, first: int) -> str:
-        """Link from pass `first` on until the tables say what the image holds; the name of that image.
+        Addresses do not change the size of the tables, so those of any image with the same names have the size that they will have in the
+        final one: link with them, and fill in the addresses afterwards. From empty tables that takes two links; from those of an earlier
+        build, one, unless a symbol came or went.
 
-        The first image has tables of the right labels and no symbols; the second has tables of the right size, and so its symbols are
-        where they stay; the third has them right. One more is needed only if the linker added stubs.
-        Raises InputError if a tool fails or the symbols do not come to rest.
+        draft: the first image cannot be the last
+        Raises InputError if a tool fails, the tables never fit, or the filled image does not decode to its own symbols.
         """
         for number in range(first, MAXIMUM_LINKS + 1):
             self.assemble(number - 1)
             self.say("LD", self.names.image(number))
-            # Debug data is wanted in the last image alone, and the first that can be the last is the third.
-            self.link(number, strip_debug=number < 3)
+            self.link(number, draft and number == first)
             self.say("KSYMS", self.names.source(number))
             self.ranges(number)
             self.tables(number)
-            if number >= 3 and self.settled(number):
+            if not (draft and number == first) and self.fits(number):
+                self.fill(number)
                 return self.names.image(number)
         raise InputError(
-            f"symbols still move after {MAXIMUM_LINKS} links, so the tables would be wrong",
+            f"the tables still change size after {MAXIMUM_LINKS} links",
             path=self.path(self.names.image(MAXIMUM_LINKS)),
-            cure="compare the .tmp_vmlinux images with nm -n to see which symbols move",
+            cure="compare the .tmp_vmlinux images with nm -n to see which symbols come and go",
         )
+
+    def fits(self, number: int) -> bool:
+        """Whether the tables of image `number` have the labels, sizes and relocated words of those that it was linked with: their
+        sources then are the same but for the name of the included file."""
+        before, now = (files.read_text(self.path(self.names.source(n))) for n in (number - 1, number))
+        return before.replace(self.names.blob(number - 1), self.names.blob(number)) == now
+
+    def fill(self, number: int) -> None:
+        """Put the tables of image `number` in the place of those that it was linked with; then prove that they are right.
+
+        Raises InputError if what the image's tables decode to is not what its symbol table says.
+        """
+        assert self.latest is not None
+        image = self.path(self.names.image(number))
+        file = elf.Elf(image)
+        table = symbols.from_elf(file)
+        labels = {entry.label: entry for entry in layout(self.latest) if entry.kind != "address"}
+        places = {name.decode(): address for name, address in zip(table.names, table.addresses.tolist()) if name.startswith(b"kallsyms_")}
+        with open(image, "r+b") as stream:
+            for label, entry in labels.items():
+                section = file.section_at(places[label])
+                stream.seek(section.offset + places[label] - section.address)
+                stream.write(assembly.as_bytes(entry, file.bits, file.byteorder))
+        check(image, self.latest)
 
     def _write(self, number: int, tables: Tables) -> None:
         text, data = assembly.blob(tables, self.names.blob(number))
@@ -272,8 +321,11 @@ def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes
     btf = hook.btf(plan) if "DEBUG_INFO_BTF" in hook.config else []
     if "KALLSYMS" in hook.config:
         passes = hook.passes(plan, thick, sizes, btf)
-        passes.empty_tables(*hook.word())
-        image = passes.settle(1)
+        fresh = not passes.has_tables()
+        if fresh:
+            passes.empty_tables(*hook.word())
+        image = passes.settle(1, draft=fresh)
+        passes.keep()
     else:
         image = hook.plain(plan, btf)
     hook.finish(image)
@@ -339,7 +391,8 @@ class _Hook:
         tables = []
         if "KALLSYMS" in self.config:
             passes = self.passes(plan, "", "none", ())
-            passes.empty_tables(*self.word())
+            if not passes.has_tables():
+                passes.empty_tables(*self.word())
             passes.assemble(0)
             tables = [Passes.names.tables(0)]
         self.say("LD", image)

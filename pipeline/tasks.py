@@ -31,8 +31,8 @@ AUTOCONF_H = "include/generated/autoconf.h"
 THICK = "modules_thick.builtin"
 LISTING = "kallmodsyms"
 NAMES = link.Passes.names
-PASSES = 2
-"""Links before the final one: the tables of the first have the right size, those of the second the right addresses."""
+PASSES = 1
+"""Links before the final one: its tables have the right size, and get their addresses in the final image."""
 
 
 def build(dodo: str, get_var: Callable) -> Build:
@@ -293,12 +293,12 @@ class ToyBuild(Build):
     def link(self) -> Iterator[dict]:
         """the images before the final one, each linked with the tables of the one before"""
         for number in range(1, PASSES + 1):
-            command = self.passes.plan.link_command(NAMES.image(number), NAMES.map(number), [NAMES.tables(number - 1)])
+            command = self.passes.plan.link_command(NAMES.image(number), NAMES.map(number), [NAMES.tables(number - 1)], draft=True)
             reads = [*self._link_inputs, NAMES.tables(number - 1)]
             yield self._pass(self._link, number, reads, [NAMES.image(number), NAMES.map(number)], state=State(command, []))
 
     def _link(self, number: int) -> None:
-        self.passes.link(number, strip_debug=True)
+        self.passes.link(number, draft=True)
 
     def ranges(self) -> Iterator[dict]:
         """which object each address range of an image came from"""
@@ -332,13 +332,13 @@ class ToyBuild(Build):
         self.passes.assemble(number)
 
     def vmlinux(self) -> dict:
-        """the final image, linked again until its symbols no longer move, and System.map"""
+        """the final image, its tables filled in and checked against its own symbols, and System.map"""
         state = State(self.passes.plan.link_command("vmlinux", "vmlinux.map"), [])
         reads = [*self._link_inputs, NAMES.source(PASSES), NAMES.blob(PASSES), NAMES.tables(PASSES), THICK]
         return self._task(self._vmlinux, reads=reads, writes=["vmlinux", "System.map"], state=state)
 
     def _vmlinux(self) -> None:
-        image = self.path(self.passes.settle(PASSES + 1))
+        image = self.path(self.passes.settle(PASSES + 1, draft=False))
         files.write(self.path("System.map"), stages.system_map(image, self.passes.rules))
         os.replace(image, self.path("vmlinux"))
 

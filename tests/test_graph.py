@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LINKS = ["assemble:1", "assemble:2", "link:1", "link:2", "listing", "ranges:1", "ranges:2", "tables:1", "tables:2", "vmlinux"]
+LINKS = ["assemble:1", "link:1", "listing", "ranges:1", "tables:1", "vmlinux"]
 
 
 class Toy:
@@ -108,7 +108,7 @@ def test_tables_are_what_nm_says(built):
     expected = [
         f"{address} {'A' if address <= per_cpu_end else letter} {name}"
         for address, letter, name in symbols
-        if letter not in "AaNUw" and not name.startswith("kallsyms_")
+        if letter not in "AaNUw" and not (letter == "R" and name.startswith("kallsyms_"))
     ]
     listed = subprocess.run([built.objdir / "vmlinux", "kallsyms"], capture_output=True, text=True, check=True).stdout
     assert sorted(listed.splitlines()) == sorted(expected)

@@ -1,0 +1,108 @@
+"""A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what the running kernel says of itself.
+
+The build takes about four minutes on two cores. KALLMODSYMS_BUILDS=DIR keeps it in DIR from one run to the next.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import qemu
+import truth
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def built(linux_6_1, tmp_path_factory):
+    """The build directory of config/linux-small.yaml."""
+    kept = os.environ.get("KALLMODSYMS_BUILDS")
+    objdir = Path(kept, "linux-small-6.1") if kept else tmp_path_factory.mktemp("linux") / "objdir"
+    command = [sys.executable, "-m", "doit", "profile=config/linux-small.yaml", f"tree={linux_6_1}", f"objdir={objdir}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return objdir
+
+
+@pytest.fixture(scope="session")
+def booted(built, tmp_path_factory):
+    """/proc/kallsyms of the running kernel, and its console."""
+    (kallsyms,), console = qemu.run(tmp_path_factory.mktemp("boot"), built / "vmlinux", ["/proc/kallsyms"])
+    assert "Run /init as init process" in console, console[-2000:]
+    return kallsyms.decode()
+
+
+def listing(built):
+    return (built / "kallmodsyms").read_text()
+
+
+def test_running_kernel_lists_what_we_decode(built, booted):
+    """Every address and name, and every type but for the lower case of module symbols."""
+    running = [tuple(line.split(" ", 2)) for line in booted.splitlines() if "\t[" not in line]
+    ours = []
+    for line in listing(built).splitlines():
+        symbol, _, modules = line.partition("\t")
+        address, _, letter, name = symbol.split(" ")
+        ours.append((address, letter, name, bool(modules)))
+    assert len(running) > 15000
+    assert [(a, n) for a, _, n in running] == [(a, n) for a, _, n, _ in ours]
+    for (_, theirs, name), (_, letter, _, modular) in zip(running, ours):
+        assert letter == (theirs.lower() if modular else theirs), name
+
+
+def test_modules_of_known_symbols(built):
+    owners = truth.listed(listing(built))
+    assert owners["ext4_fill_super"] == {("ext4",): 1}
+    assert owners["jbd2_journal_commit_transaction"] == {("jbd2",): 1}
+    assert owners["isofs_fill_super"] == {("isofs",): 1}
+    assert owners["fat_fill_super"] == {("fat",): 1}
+    assert owners["lio_get_regs_len"] == {("liquidio", "liquidio_vf"): 1}
+    assert owners["handle_timestamp"] == {("liquidio",): 1, ("liquidio_vf",): 1}
+    assert owners["vfs_read"] == {(): 1}
+
+
+def members(built, archive):
+    return subprocess.run(["ar", "t", archive], cwd=built, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def tristate_modules(built, targets):
+    """Object -> its modules, told without our evaluator: KBUILD_MODFILE names what the object is compiled for, and the line of its
+    Kbuild file that lists that module, by which symbol; scripts/kconfig's own word for a tristate is `tristate`."""
+    tree = Path((built / "source").resolve())
+    kconfig = "\n".join(path.read_text(errors="replace") for path in tree.rglob("Kconfig*") if path.is_file())
+    tristates = set(re.findall(r"^(?:menu)?config (\w+)\n(?:[ \t].*\n|\n|#.*\n)*?[ \t]+(?:def_)?tristate\b", kconfig, re.MULTILINE))
+    owners = {}
+    for target in targets:
+        modules = []
+        for module in truth.modfile(built, target):
+            directory, _, name = module.rpartition("/")
+            makefile = next(p for p in (tree / directory / "Kbuild", tree / directory / "Makefile") if p.is_file())
+            text = makefile.read_text().replace("\\\n", " ")
+            symbols = re.findall(rf"^obj-\$\(CONFIG_(\w+)\)\s*[:+]?=(?:.*\s)?{re.escape(name)}\.o(?:\s|$)", text, re.MULTILINE)
+            if any(symbol in tristates for symbol in symbols):
+                modules.append(name.replace("-", "_"))
+        owners[target] = tuple(sorted(modules))
+    return owners
+
+
+def test_every_symbol_against_the_commands_that_compiled_it(built):
+    targets = [name for name in members(built, "vmlinux.a") if name.endswith(".o")]
+    owners = tristate_modules(built, targets)
+    comparison = truth.Comparison(truth.expected(built, targets, owners), truth.listed(listing(built)))
+    print(comparison)
+    assert sum(1 for modules in owners.values() if modules) > 80
+    assert comparison.agree > 8000
+    assert (comparison.missing, comparison.extra, comparison.wrong, comparison.unknown) == ([], [], [], [])
+
+
+def test_later_make_goes_on_from_our_image(built, linux_6_1):
+    """bzImage is made of the same vmlinux, whose tables are still there."""
+    before = (built / "vmlinux").read_bytes()
+    command = [sys.executable, "-m", "doit", "profile=config/linux-small.yaml", f"tree={linux_6_1}", f"objdir={built}", "bzimage"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert (built / "vmlinux").read_bytes() == before
+    assert (built / "arch/x86/boot/bzImage").stat().st_size > 500_000
