@@ -100,11 +100,11 @@ def definitions(directory, objects) -> dict[str, str]:
     return {line.split()[-1]: path for path in objects for line in run("nm", "--defined-only", path, cwd=directory).splitlines()}
 
 
-def attributed(linkmap: LinkMap, address: int, name: str) -> str | None:
+def attribution(linkmap: LinkMap | ranges.Ranges, address: int, name: str) -> str | None:
     """The object that `linkmap` names for a symbol of the image."""
-    for label in linkmap.labels:
-        if (label.address, label.name) == (address, name):
-            return label.path
+    label = bisect.bisect_left(linkmap.labels, (address, name))
+    if linkmap.labels[label : label + 1] and linkmap.labels[label][:2] == (address, name):
+        return linkmap.labels[label].path
     index = bisect.bisect_right(linkmap.pieces, address, key=lambda piece: piece.start) - 1
     return linkmap.pieces[index].path if index >= 0 and address < linkmap.pieces[index].end else None
 
@@ -125,7 +125,7 @@ def link(directory, *arguments, linker="ld") -> str:
 def wrong(directory, linkmap, objects, image="image") -> list[tuple[str, str | None, str | None]]:
     """(symbol, its object by the map, its object by nm) wherever the two differ."""
     truth = definitions(directory, objects)
-    answers = [(name, attributed(linkmap, address, name), truth.get(name)) for address, _, name in image_symbols(directory, image)]
+    answers = [(name, attribution(linkmap, address, name), truth.get(name)) for address, _, name in image_symbols(directory, image)]
     assert len(answers) > 10 * len(objects)
     return [answer for answer in answers if answer[1] != answer[2]]
 
@@ -247,7 +247,7 @@ def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
     run(linker, "-T", "script.lds", "-Map=image.map", "-o", "image", *objects, cwd=tmp_path)
     linkmap = read(tmp_path / "image.map")
     image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "image.map")
-    found = Counter((attributed(linkmap, address, name), name) for address, kind, name in image_symbols(tmp_path, "image") if kind in "tT")
+    found = Counter((attribution(linkmap, address, name), name) for address, kind, name in image_symbols(tmp_path, "image") if kind in "tT")
     truth = Counter(
         (path, line.split()[-1])
         for path in objects
@@ -285,7 +285,7 @@ def test_link_time_optimisation(tmp_path, mode):
     assert {entry.why.split(":")[1] for entry in linkmap.unattributed} == {
         " compiled at link time, and the map does not say from which objects"
     }
-    unknown = {name for address, _, name in image_symbols(tmp_path, "image") if attributed(linkmap, address, name) is None}
+    unknown = {name for address, _, name in image_symbols(tmp_path, "image") if attribution(linkmap, address, name) is None}
     assert unknown == {"a", "b"}
 
 

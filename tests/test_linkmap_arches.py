@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import elf, symbols
 from pipeline.linkmap import image, read
-from test_linkmap import definitions, image_symbols, run, attributed
+from test_linkmap import attribution, definitions, image_symbols, run
 
 # Two functions within reach of each other and one beyond that of a call instruction.
 SCRIPT = """
@@ -82,7 +82,7 @@ def test_added_and_removed_code(tmp_path, architecture, linker):
     truth = definitions(tmp_path, ["a.o", "b.o"])
     # Mapping symbols ($x, $d) have one name for many places.
     answers = {
-        name: attributed(linkmap, address, name) for address, _, name in image_symbols(tmp_path, "image") if not name.startswith("$")
+        name: attribution(linkmap, address, name) for address, _, name in image_symbols(tmp_path, "image") if not name.startswith("$")
     }
     assert answers == {name: truth.get(name) for name in answers}
     assert set(answers) == {name for name in truth if not name.startswith("$")} | stubs[linker] | {"_text", "_etext"}

@@ -41,6 +41,7 @@ _SYMBOL = re.compile(rf" {{16}}{_HEX} {{2,}}(\S.*)$")
 # Sections that the linker itself makes, which it lists under the first object of the link; and the name it gives to stubs' owner.
 _LINKER_SECTION = re.compile(
     r"\.(?:i?plt|i?got|rela?|relr|glink|gnu\.hash|gnu\.version(?:_[dr])?|hash|interp|dynamic|dynsym|dynstr|eh_frame_hdr"
+    r"|note\.gnu\.build-id|note\.gnu\.property"
     r"|glue_7t?|vfp11_veneer|v4_bx|stm32l4xx_veneer)(?:\..*)?"
 )
 _LINKER_OWNER = "linker stubs"

@@ -1,0 +1,186 @@
+"""Real kernels, built here with each linker and layout: the link map against what the objects and Kbuild say.
+
+Truth never comes from the map: the text symbols of an object are those that `nm` finds in it, and its modules those in the
+KBUILD_MODFILE of its own compile command, if the tree's modules.builtin has them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import truth
+from conftest import linux_tree
+from pipeline import kbuild, stages, symbols
+from pipeline.kallsyms import owners
+from pipeline.linkmap import builtin_ranges, ranges, read
+from test_linkmap import attribution
+
+pytestmark = pytest.mark.long
+
+# A few modules of many objects and of one, and a map.
+CONFIG = """
+CONFIG_64BIT=y
+CONFIG_EXPERT=y
+CONFIG_PRINTK=y
+CONFIG_MODULES=y
+CONFIG_KALLSYMS=y
+CONFIG_BLOCK=y
+CONFIG_EXT4_FS=y
+CONFIG_VFAT_FS=y
+CONFIG_ISO9660_FS=y
+CONFIG_VMLINUX_MAP=y
+CONFIG_BUILTIN_MODULE_RANGES=y
+"""
+PER_CPU_AT_0 = "CONFIG_SMP=y\n"
+IBT = "CONFIG_X86_KERNEL_IBT=y\n"
+
+# What make is told, and what the configuration has besides.
+LAYOUTS = {
+    "gnu": (["ARCH=x86"], PER_CPU_AT_0),
+    "llvm": (["ARCH=x86", "LLVM=1"], PER_CPU_AT_0),
+    "ibt": (["ARCH=x86"], IBT),
+    "ibt-llvm": (["ARCH=x86", "LLVM=1"], IBT),
+    "um": (["ARCH=um"], ""),
+}
+
+
+class Build:
+    """A built kernel: `directory` with vmlinux and its maps, and what it was built from."""
+
+    def __init__(self, version: str, layout: str, directory: Path) -> None:
+        self.version, self.directory, self.tree = version, directory, linux_tree(version)
+        arguments, config = LAYOUTS[layout]
+        self.arch = arguments[0].removeprefix("ARCH=")
+        if not (directory / "vmlinux").exists():
+            self._make(arguments, config)
+        self.object_map = directory / "vmlinux.o.map" if "ibt" in layout else None
+        if self.object_map and not self.object_map.exists():
+            self._make_object_map()
+
+    def _make(self, arguments: list[str], config: str) -> None:
+        fragment = self.directory / "fragment"
+        fragment.write_text(CONFIG + config)
+        make = ["make", "-C", self.tree, f"O={self.directory}", *arguments]
+        subprocess.run([*make, f"KCONFIG_ALLCONFIG={fragment}", "tinyconfig"], check=True, stdout=subprocess.DEVNULL)
+        missed = set(fragment.read_text().split()) - set((self.directory / ".config").read_text().split())
+        assert missed <= {"CONFIG_BUILTIN_MODULE_RANGES=y"}
+        subprocess.run([*make, f"-j{os.cpu_count()}", "vmlinux"], check=True, stdout=subprocess.DEVNULL)
+
+    def _make_object_map(self) -> None:
+        """Repeat the `ld -r` of a kernel that cannot be asked for its map (before 6.12)."""
+        command = re.match(r"(?:saved)?cmd_vmlinux\.o := (.*?) *;", (self.directory / ".vmlinux.o.cmd").read_text())
+        again = command[1].replace(" -o vmlinux.o", " -o again.o -Map=vmlinux.o.map")
+        subprocess.run(again, shell=True, cwd=self.directory, check=True)
+
+    def ranges(self) -> ranges.Ranges:
+        """What goes into the tables, by way of the file."""
+        path = self.directory / ".tmp_vmlinux.ranges"
+        path.write_text(stages.ranges(self.directory / "vmlinux.map", self.object_map, self.directory / "vmlinux", self.directory))
+        return ranges.parse(path)
+
+    def modules(self) -> list[kbuild.Module]:
+        return kbuild.builtin_modules(stages.kernel_tree(self.tree, self.directory, self.arch))
+
+    def objects(self) -> list[str]:
+        """Every object that the image may be linked from, in link order."""
+        command = (self.directory / ".vmlinux.o.cmd").read_text().splitlines()[0]
+        members = []
+        for archive in re.findall(r"\S+\.a\b", command):
+            members += subprocess.run(["ar", "t", archive], cwd=self.directory, check=True, capture_output=True, text=True).stdout.split()
+        return list(dict.fromkeys([*members, "init/version-timestamp.o", ".vmlinux.export.o"]))
+
+    def names_of(self, path: str) -> tuple[str, ...]:
+        """The modules of an object: those that its compile command names and modules.builtin has."""
+        builtin = {line.removeprefix("kernel/").removesuffix(".ko") for line in (self.directory / "modules.builtin").read_text().split()}
+        named = truth.modfile(self.directory, path)
+        return tuple(sorted(owners.module_name(name + ".o") for name in named if name in builtin))
+
+
+@pytest.fixture(scope="module", params=[f"{version}-{layout}" for version in ("6.1", "6.12") for layout in LAYOUTS])
+def build(request, tmp_path_factory) -> Build:
+    """Each kernel in turn; those already built in $KALLMODSYMS_BUILDS/VERSION-LAYOUT are taken as they are."""
+    version, _, layout = request.param.partition("-")
+    named = os.environ.get("KALLMODSYMS_BUILDS")
+    directory = Path(named, request.param) if named else tmp_path_factory.mktemp(request.param)
+    return Build(version, layout, directory)
+
+
+def counted(names, answers) -> dict[str, Counter]:
+    result: dict[str, Counter] = {}
+    for name, answer in zip(names, answers):
+        result.setdefault(name, Counter())[answer] += 1
+    return result
+
+
+def test_every_text_symbol_is_its_objects(build, capsys):
+    """Which object defines it, by the map and by nm."""
+    table = symbols.read(build.directory / "vmlinux")
+    text = [index for index, letter in enumerate(table.types) if letter in b"tTwW"]
+    names = [table.names[index].decode() for index in text]
+    found = build.ranges()
+    answers = [attribution(found, int(table.addresses[index]), name) for index, name in zip(text, names)]
+    objects = build.objects()
+    comparison = truth.Comparison(
+        truth.expected(build.directory, objects, {path: (path,) for path in objects}),
+        counted(names, [() if answer is None else (answer,) for answer in answers]),
+    )
+    with capsys.disabled():
+        print(f"\n{build.directory.name}: {len(text)} text symbols, objects: {comparison}")
+    assert (comparison.missing, comparison.extra, comparison.wrong, comparison.unknown) == ([], [], [], [])
+    assert comparison.agree > 0.98 * len(text)
+
+
+def test_every_text_symbol_has_its_modules(build, capsys):
+    """Which modules it belongs to, by all of the pipeline and by KBUILD_MODFILE."""
+    table = symbols.read(build.directory / "vmlinux")
+    found = build.ranges()
+    boundary = {(label.address, label.name): label.path for label in found.labels}
+    attributed = owners.attribute(table, found.pieces, build.modules(), boundary)
+    text = [index for index, letter in enumerate(table.types) if letter in b"tTwW"]
+    ours = counted([table.names[index].decode() for index in text], [attributed.lists[attributed.of_symbols[index]] for index in text])
+    objects = build.objects()
+    comparison = truth.Comparison(truth.expected(build.directory, objects, {path: build.names_of(path) for path in objects}), ours)
+    with capsys.disabled():
+        print(f"\n{build.directory.name}: {len(text)} text symbols, modules: {comparison}")
+    assert (comparison.missing, comparison.extra, comparison.wrong, comparison.unknown) == ([], [], [], [])
+    assert sum(any(answer) * count for counter in ours.values() for answer, count in counter.items()) > 500
+
+
+def fields(line: str) -> tuple[str, int, int, str]:
+    """Section, start, end and modules (or anchor) of a line of modules.builtin.ranges."""
+    section, span, names = line.split(" ", 2)
+    start, end = (int(number, 16) for number in span.split("-"))
+    return section, start, end, names
+
+
+def test_builtin_ranges(build):
+    """modules.builtin.ranges against the tree's own, where it makes one, and under the tree's verifier."""
+    ours = builtin_ranges.text(read(build.directory / "vmlinux.map", build.object_map), build.modules())
+    assert ours
+    theirs = build.directory / "modules.builtin.ranges"
+    if not theirs.exists():
+        assert build.version == "6.1"
+        return
+    left = [fields(line) for line in ours.splitlines()]
+    right = [fields(line) for line in theirs.read_text().splitlines()]
+    # Where no symbol is listed in a section they give ranges without a start to count from.
+    anchored = {section for section, _, _, names in right if names.startswith("= ")}
+    # Where vmlinux.o has sections in another order than the image, they cut a range at whatever the map lists after it: it
+    # ends before it begins.
+    for number, (section, start, end, names) in enumerate(right):
+        if end < start:
+            right[number] = next(line for line in left if (line[0], line[1], line[3]) == (section, start, names))
+    assert left == [line for line in right if line[0] in anchored]
+
+    (build.directory / "ours.ranges").write_text(ours)
+    maps = ["vmlinux.map", "vmlinux.o.map" if build.object_map else "vmlinux.map"]
+    verify = [build.tree / "scripts/verify_builtin_ranges.awk", "ours.ranges", "System.map", "modules.builtin", *maps]
+    report = subprocess.run(["gawk", "-f", *verify], cwd=build.directory, capture_output=True, text=True).stdout
+    assert re.search(r"\bMismatches: +0 .*\n +Missing: +0 ", report), report
+    assert int(re.search(r"Module matches: +(\d+)", report)[1]) > 300
