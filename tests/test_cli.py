@@ -1,0 +1,131 @@
+"""The command line: every stage alone, replayed on what the task graph made of the toy kernel; exit statuses; wrong inputs."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOY = ROOT / "toy_kernel"
+COMMANDS = ("tristate", "thick", "ranges", "tables", "link", "show", "lookup")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    objdir = tmp_path_factory.mktemp("toy")
+    subprocess.run([sys.executable, "-m", "doit", f"objdir={objdir}"], cwd=ROOT, check=True, capture_output=True)
+    return objdir
+
+
+def run(*words, status=0, **more):
+    """(stdout, stderr) of a call. Asserts its exit status, and that nobody sees a traceback."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, **more)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def test_tristate(built, tmp_path):
+    run("tristate", "--tree", TOY, "--objdir", built, "--arch", "x86", "-o", tmp_path / "t")
+    assert (tmp_path / "t").read_text() == (built / "include/config/tristate.conf").read_text()
+
+
+def test_thick(built):
+    out, _ = run("thick", "--tree", TOY, "--objdir", built, "--arch", "x86")
+    assert out == (built / "modules_thick.builtin").read_text()
+
+
+def test_ranges_and_tables_replay_the_series(built, tmp_path):
+    """Ranges, then tables from the ELF file and from nm's text of it. Only the ends of runs may differ: nm does not tell sections."""
+    image = built / "vmlinux"
+    run("ranges", built / ".tmp_vmlinux2.map", "--image", image, "--directory", built, "-o", tmp_path / "ranges")
+    assert (tmp_path / "ranges").read_text() == (built / ".tmp_vmlinux2.ranges").read_text()
+    (tmp_path / "nm").write_bytes(subprocess.run(["nm", "-nS", image], capture_output=True, check=True, env={"LC_ALL": "C"}).stdout)
+    options = ["--ranges", tmp_path / "ranges", "--thick", built / "modules_thick.builtin", "--all-symbols", "--absolute-percpu",
+               "--base-relative"]  # fmt: skip
+    texts = [run("tables", "--symbols", source, *options)[0] for source in (image, tmp_path / "nm")]
+    (base, found, _), (from_nm, _, _) = (text.partition(".globl kallsyms_module_offsets\n") for text in texts)
+    assert found and base == from_nm
+
+
+def test_show_and_lookup(built):
+    listing, _ = run("show", built / "vmlinux")
+    line = next(line for line in listing.splitlines() if "minix_fill_super" in line)
+    address, size = line.split(" ")[:2]
+    assert run("lookup", built / "vmlinux", "minix_fill_super")[0] == line + "\n"
+    inside = f"{int(address, 16) + 1:016x}"
+    found = f"{inside} minix_fill_super+0x1/0x{size}\t[minix]\n"
+    assert run("lookup", built / "vmlinux", inside)[0] == found
+    assert run("lookup", built / "vmlinux", hex(int(inside, 16)))[0] == found
+    assert listing == (built / "kallmodsyms").read_text()
+
+
+def test_lookup_of_nothing(built):
+    out, said = run("lookup", built / "vmlinux", "no_such_symbol", "0xfffffff", status=1)
+    assert out == ""
+    assert said == "".join(f"kallmodsyms: {built}/vmlinux: no symbol for {what}\n" for what in ("no_such_symbol", "0xfffffff"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_a_working_example(command):
+    """The example of each command is one that its own parser accepts."""
+    from pipeline import cli
+
+    out, _ = run(command, "--help")
+    example = out.split("example:\n")[1].replace("\\\n", " ").strip()
+    assert "kallmodsyms " + command in example
+    words = shlex.split(example.split("kallmodsyms ", 1)[1].split(" | ")[0].rstrip("'"))
+    cli._parser().parse_args(words)
+
+
+def test_usage_errors():
+    for words in ([], ["frobnicate"], ["show"], ["tables", "--sizes", "huge"], ["thick", "--tree", "x"]):
+        run(*words, status=2)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["tristate", "--tree", "/nowhere", "--objdir", "."], "kallmodsyms: /nowhere: is no directory; it should be the source tree\n"),
+        (["thick", "--tree", TOY, "--objdir", "/nowhere"], "kallmodsyms: /nowhere: is no directory; it should be the build directory\n"),
+        (["ranges", "/nowhere"], "kallmodsyms: /nowhere: cannot be read: No such file or directory\n"),
+        (["show", "/nowhere"], "kallmodsyms: /nowhere: cannot be read: No such file or directory\n"),
+    ],
+)  # fmt: skip
+def test_wrong_inputs(words, message, tmp_path):
+    assert run(*words, status=1, cwd=tmp_path)[1] == message
+
+
+def test_missing_config(tmp_path):
+    said = run("tristate", "--tree", TOY, "--objdir", tmp_path, "--arch", "x86", status=1)[1]
+    assert said.startswith(f"kallmodsyms: {tmp_path}/.config: ")
+
+
+def test_truncated_map(built, tmp_path):
+    text = (built / ".tmp_vmlinux2.map").read_text()
+    (tmp_path / "map").write_text(text[: len(text) // 2])
+    (tmp_path / "out").write_text("old")
+    said = run("ranges", tmp_path / "map", "-o", tmp_path / "out", status=1)[1]
+    assert said.startswith(f"kallmodsyms: {tmp_path}/map:")
+    assert (tmp_path / "out").read_text() == "old"
+
+
+def test_map_of_another_link(built, tmp_path):
+    said = run("ranges", built / ".tmp_vmlinux1.map", "--image", built / "vmlinux", status=1)[1]
+    assert "is the map of another link" in said
+
+
+def test_closed_pipe_is_no_error(built):
+    command = f"{shlex.quote(sys.executable)} -m pipeline.cli show {built}/vmlinux | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_output_that_cannot_be_written(built):
+    said = run("show", built / "vmlinux", "-o", "/proc/nowhere/x", status=1)[1]
+    assert said.startswith("kallmodsyms: /proc/nowhere/x: cannot be written: ")

@@ -1,0 +1,78 @@
+"""Profiles: what is accepted, and the one line that each mistake gets."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import profile
+from pipeline.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/Makefile").write_text("")
+    (tmp_path / "seed").write_text("")
+    return tmp_path
+
+
+GOOD = "tree: tree\nobjdir: out\narch: x86\nconfig: seed\n"
+
+
+def load(root, text, **overrides):
+    (root / "p.yaml").write_text(text)
+    return profile.load("p.yaml", root, overrides)
+
+
+def test_every_key(root):
+    text = GOOD + "base: tinyconfig\nmake: {LLVM: 1, CROSS_COMPILE: x-}\njobs: 3\nsizes: none\n"
+    assert load(root, text) == profile.Profile(
+        path=root / "p.yaml", tree=root / "tree", objdir=root / "out", arch="x86", config=root / "seed", base="tinyconfig",
+        make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none",
+    )  # fmt: skip
+
+
+def test_overrides_win(root):
+    made = load(root, GOOD + "make: {LLVM: 1}\n", objdir="/elsewhere", jobs="5", LLVM="0", V="1")
+    assert (made.objdir, made.jobs, made.make) == (Path("/elsewhere"), 5, {"LLVM": "0", "V": "1"})
+
+
+def test_make_is_probed(root):
+    assert not load(root, GOOD).has_make
+    (root / "tree/scripts").mkdir()
+    (root / "tree/scripts/Makefile.build").write_text("")
+    assert load(root, GOOD).has_make
+
+
+@pytest.mark.parametrize(
+    "text, overrides, message",
+    [
+        (GOOD + "colour: blue\n", {}, "{p}:5: unknown key 'colour'\n    colour: blue\n  keys are: tree objdir arch config base make jobs sizes"),
+        (GOOD.replace("arch: x86\n", ""), {}, "{p}: 'arch' is missing\n  add it to the file, or say `doit arch=…`"),
+        (GOOD.replace(" x86", ""), {}, "{p}:3: 'arch' is missing\n    arch: None\n  add it to the file, or say `doit arch=…`"),
+        (GOOD + "jobs: many\n", {}, "{p}:5: 'jobs' is not a number\n    jobs: many"),
+        (GOOD + "sizes: huge\n", {}, "{p}:5: 'sizes' is none of compact, dense, none\n    sizes: huge"),
+        (GOOD + "make: LLVM=1\n", {}, "{p}:5: 'make' is a mapping of make variables"),
+        ("- tree\n", {}, "{p}: a profile is a mapping of keys to values"),
+        ("tree: [\n", {}, "{p}:2: not valid YAML: expected the node content, but found '<stream end>'"),
+        (GOOD, {"colour": "blue"},
+         "unknown setting colour=blue\n  settings are: tree objdir arch config base make jobs sizes, and MAKE_VARIABLES"),
+        (GOOD.replace("tree: tree", "tree: gone"), {},
+         "{p}:1: {root}/gone is not a kernel tree: it has no Makefile\n    tree: {root}/gone\n  unpack one, or say `doit tree=DIR`"),
+        (GOOD, {"tree": "/gone"},
+         "/gone is not a kernel tree: it has no Makefile\n    tree: /gone\n  unpack one, or say `doit tree=DIR`"),
+        (GOOD.replace("seed", "gone"), {}, "{p}:4: {root}/gone does not exist\n    config: {root}/gone"),
+    ],
+)  # fmt: skip
+def test_mistakes(root, text, overrides, message):
+    with pytest.raises(InputError) as error:
+        load(root, text, **overrides)
+    assert str(error.value) == message.format(p=root / "p.yaml", root=root)
+
+
+def test_missing_make_is_said(root, monkeypatch):
+    (root / "tree/scripts").mkdir()
+    (root / "tree/scripts/Makefile.build").write_text("")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(InputError, match="needs make, which is not on the PATH"):
+        load(root, GOOD)
