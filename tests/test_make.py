@@ -386,7 +386,7 @@ $(info $(A:$(S)=.o) $($(A):x=y) $(A:%$(S)=$(S)%))
 N := A
 $(info $($(N):.c=.h) $(${N}) $($N))
 F(x) := parentheses
-$(info $(F(x)) ${F(x)})
+$(info $(F(x)) ${F(x)} $ä)
 $(info $(subst x,y,$(A:.c=.x)) ${subst a,(,abc} $(subst ),},a)b) $(words (a b) c))
 $(info $(if,a) $(sortx a) $(sort) $(sort	b a))
 """,

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Mapping
 
 from pipeline.errors import InputError
-from pipeline.make import Evaluator, Origin, Program, Promises, Sources, Variable, process_environment
+from pipeline.kconfig.output import auto_conf
+from pipeline.make import (
+    Evaluator, Origin, Program, Promises, Sources, Variable, include_directories, process_environment,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from pipeline.kconfig import Configuration
 
-# Left by a make that started this process; they would steer the evaluation away from the build directory it was asked about.
+# Left by a make that started this process, they would steer the evaluation away from the build directory it was asked about;
+# handed on, they would steer a make that whoever uses the exports starts.
 _FOREIGN = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKEFILES", "MAKECMDGOALS",
-            "KBUILD_OUTPUT", "sub_make_done", "VPATH", "CURDIR")  # fmt: skip
+            "KBUILD_OUTPUT", "sub_make_done")  # fmt: skip
 
 
 class Top:
@@ -63,17 +67,17 @@ class Top:
         self.exports = {
             name: self.evaluator.exported_text(name, variable)
             for name, variable in self.evaluator.exported().items()
-            if variable.origin is not Origin.DEFAULT or name == "MAKE"
+            if name not in _FOREIGN
         }
 
     def directory_variables(self) -> dict[str, Variable]:
         """What the make of a directory defines before it reads anything."""
         evaluator = Evaluator(self.objdir, sources=self.sources, promises=self.promises)
-        evaluator.set_defaults()
+        directories = include_directories(self.evaluator.get("MAKEFLAGS"))
+        evaluator.set_defaults(flags=" ".join(["rR", *(f"-I{name}" for name in directories), "--no-print-directory"]))
         for name, value in self.exports.items():
-            if name not in ("MAKELEVEL", "MAKE", "SHELL"):
+            if name != "MAKE":
                 evaluator.define(name, value, recursive=True, origin=Origin.ENVIRONMENT, exported=True)
-        evaluator.define("MAKEFLAGS", self.exports["MAKEFLAGS"], recursive=True, exported=True)
         evaluator.define("MAKELEVEL", "1", recursive=True, origin=Origin.ENVIRONMENT, exported=True)
         evaluator.set_command_line(self.overrides)
         return {name: variable for name, variable in evaluator.local.items() if variable is not None}
@@ -109,7 +113,3 @@ def environment(
     """
     return Environment(Top(tree, objdir, arch, None, overrides, "syncconfig"))
 
-
-def auto_conf(configuration: Configuration) -> str:
-    """A configuration as the text of include/config/auto.conf, in which strings are not quoted (Linux 5.18 and later)."""
-    return "".join(f"CONFIG_{name}={value}\n" for name, value in configuration.values.items())

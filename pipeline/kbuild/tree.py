@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterator, Mapping
 
@@ -67,12 +68,11 @@ class KernelTree:
     ) -> None:
         if path in self.directories:
             return
-        if not os.path.isdir(os.path.join(self.tree, path)):
+        problem = self._problem(path)
+        if problem:
             place, line = self._who_names(path, parent)
-            raise InputError(
-                f"names the directory '{path}', which does not exist", path=place, line=line,
-                cure="correct the Makefile, or unpack the tree again",
-            )  # fmt: skip
+            raise InputError(f"names the directory '{path}', which {problem}", path=place, line=line,
+                             cure="correct the Makefile, or unpack the tree again")  # fmt: skip
         evaluator = self.context.evaluate(path, built_in, modular, inherited)
         directory = summarize(evaluator, path, built_in)
         self.directories[path] = directory
@@ -94,6 +94,19 @@ class KernelTree:
             if below not in self.directories:
                 self._visit(below, path, False, self._below[path], modular=below in modular)
                 self._visit_others(below)
+
+    def _problem(self, path: str) -> str | None:
+        """What keeps make from descending into a directory."""
+        try:
+            found = os.stat(os.path.join(self.tree, path))
+        except OSError:
+            return "does not exist"
+        if not stat.S_ISDIR(found.st_mode):
+            return "is none"
+        while path := os.path.dirname(path):
+            if os.path.samestat(found, os.stat(os.path.join(self.tree, path))):
+                return "is a link to one of those that contain it"
+        return None
 
     def _who_names(self, path: str, parent: str) -> tuple[str, int | None]:
         """The file, and with luck the line, that names a directory."""

@@ -284,16 +284,14 @@ class Evaluator:
         self.path, self.line = place
 
     def _candidates(self, name: str) -> list[str]:
-        """Where an included file may be: as named, then below each --include-dir of MAKEFLAGS.
+        """Where an included file may be: as named, then below each directory that MAKEFLAGS adds.
 
         make heeds an option that a makefile adds to MAKEFLAGS in the makes that it starts. Kernels before 6.2 add
         their source directory so before they start the make that does the work; here one evaluation does both.
         """
         if name.startswith("/"):
             return [name]
-        flags = split_words(self.value("MAKEFLAGS"))
-        directories = [flag.partition("=")[2] for flag in flags if flag.startswith("--include-dir=")]
-        return [name, *(os.path.join(directory, name) for directory in dict.fromkeys(directories))]
+        return [name, *(os.path.join(directory, name) for directory in include_directories(self.value("MAKEFLAGS")))]
 
     def _run(self, program: Program) -> None:
         lines = program.lines
@@ -705,6 +703,12 @@ def _closing(text: str, start: int, stop: str) -> int:
         elif character == ")":
             depth -= 1
     return -1
+
+
+def include_directories(flags: str) -> list[str]:
+    """The directories of the -I and --include-dir options in a MAKEFLAGS, each once."""
+    found = (re.fullmatch(r"(?:-I|--include-dir=)(.+)", flag) for flag in split_words(flags))
+    return list(dict.fromkeys(match[1] for match in found if match))
 
 
 def _blank_between(old: str, text: str) -> str:

@@ -47,7 +47,11 @@ def _compile(text: str) -> Compiled:
             part, position = _reference(text, dollar + 2, character)
             parts.append(part)
         else:
-            parts.append(_variable(character))
+            # The name is one byte.
+            first, *rest = character.encode("utf-8", "surrogateescape")
+            parts.append(_variable(bytes([first]).decode("utf-8", "surrogateescape")))
+            if rest:
+                parts.append(bytes(rest).decode("utf-8", "surrogateescape"))
             position = dollar + 2
     if position < len(text):
         parts.append(text[position:])
