@@ -43,7 +43,7 @@ LISTS = {
     "drivers/net/pf.o": ("liquidio",),
     "drivers/net/vf.o": ("liquidio_vf",),
     "lib/crc-itu-t.o": ("crc_itu_t",),
-    "lib/lib.a(argv_split.o)": ("argv_split",),
+    "lib/argv_split.o": ("argv_split",),
     "kernel/fork.o": (),
 }
 
@@ -70,7 +70,7 @@ def test_runs_and_lists():
         Piece(TEXT + 0x210, TEXT + 0x300, "fs/ext4/super.o"),
         Piece(TEXT + 0x310, TEXT + 0x400, "drivers/net/common.o"),  # padding between two lists is nobody's
         Piece(TEXT + 0x400, TEXT + 0x480, "drivers/net/pf.o"),
-        Piece(TEXT + 0x480, TEXT + 0x500, "lib/lib.a(argv_split.o)"),
+        Piece(TEXT + 0x480, TEXT + 0x500, "lib/argv_split.o"),
         Piece(TEXT + 0x500, TEXT + 0x600, "kernel/fork.o"),
         Piece(TEXT + 0x700, TEXT + 0x800, "lib/crc-itu-t.o"),  # the last one: its end is a run too
     ]

@@ -85,7 +85,7 @@ def attribute(
     lists: dict[ModuleList, int] = {(): 0}
 
     def number(path: str | None) -> int:
-        found = of_objects.get(_object(path), ()) if path is not None else ()
+        found = of_objects.get(path, ()) if path is not None else ()
         return lists.setdefault(found, len(lists))
 
     text = np.isin(np.frombuffer(symbols.types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
@@ -112,14 +112,6 @@ def attribute(
                 of_symbols[index] = number(boundary[key])
     starts, of_runs = _runs(begin, end, section, of_pieces, np.sort(symbols.addresses))
     return Owners(tuple(lists), of_symbols, starts, of_runs)
-
-
-def _object(path: str) -> str:
-    """The path of an object, a member of an archive under the archive's directory: `lib/lib.a(crc.o)` is `lib/crc.o`."""
-    if path.endswith(")") and "(" in path:
-        archive, member = path[:-1].rsplit("(", 1)
-        return posixpath.join(posixpath.dirname(archive), member)
-    return path
 
 
 def _position(addresses: NDArray[np.uint64], begin: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.int64]:
