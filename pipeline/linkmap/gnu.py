@@ -28,15 +28,14 @@ from pipeline.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output,
 
 HEADING = "Linker script and memory map"
 
-_INDENT = " " * 16
 _HEX = r"0x([0-9a-f]+)"
 _OUTPUT = re.compile(rf"([^\s(]\S*) +{_HEX} +{_HEX}( load address {_HEX})?$")
-_OUTPUT_REST = re.compile(rf" {{16}}{_HEX} +{_HEX}( load address {_HEX})?$")
 _INPUT = re.compile(rf" ([^\s*]\S*) +{_HEX} +{_HEX} (.+)$")
-_INPUT_REST = re.compile(rf" {{16}}{_HEX} +{_HEX} (.+)$")
-_DATA = re.compile(rf" {{16}}{_HEX} +{_HEX} (?:BYTE|SHORT|LONG|QUAD|SQUAD|ASCIZ) ")
+_INDENTED = re.compile(rf" {{16}}{_HEX} +(\S.*)$")
+_OUTPUT_REST = re.compile(rf"{_HEX}( load address {_HEX})?$")
+_INPUT_REST = re.compile(rf"{_HEX} (.+)$")
+_DATA = re.compile(rf"{_HEX} (?:BYTE|SHORT|LONG|QUAD|SQUAD|ASCIZ) ")
 _FILL = re.compile(rf" \*fill\* +{_HEX} +{_HEX}(?: |$)")
-_SYMBOL = re.compile(rf" {{16}}{_HEX} {{2,}}(\S.*)$")
 
 # Sections that the linker itself makes, which it lists under the first object of the link; and the name it gives to stubs' owner.
 _LINKER_SECTION = re.compile(
@@ -62,16 +61,17 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
     for number, line in enumerate(lines[begin:], begin + 1):
         name, broken = broken, ""
         found: tuple[str, ...] | None = None
-        if line.startswith(_INDENT):
-            if match := _DATA.match(line):
-                layout.fillers.append(Filler(here, int(match[1], 16), int(match[2], 16)))
-            elif name.startswith(" ") and (match := _INPUT_REST.match(line)):
-                found = (name[1:], *match.groups())
-            elif name and (match := _OUTPUT_REST.match(line)):
+        if indented := _INDENTED.match(line):
+            start, rest = indented.groups()
+            if not rest.startswith("0x"):
+                _add_symbol(layout, int(start, 16), rest)
+            elif match := _DATA.match(rest):
+                layout.fillers.append(Filler(here, int(start, 16), int(match[1], 16)))
+            elif name.startswith(" ") and (match := _INPUT_REST.match(rest)):
+                found = (name[1:], start, *match.groups())
+            elif name and (match := _OUTPUT_REST.match(rest)):
                 layout.outputs.pop()
-                here = _add_output(layout, name, *match.groups()[:3])
-            elif match := _SYMBOL.match(line):
-                _add_symbol(layout, int(match[1], 16), match[2])
+                here = _add_output(layout, name, start, *match.groups()[:2])
         elif line.startswith(" "):
             if match := _INPUT.match(line):
                 found = match.groups()
@@ -131,7 +131,7 @@ def _add_input(layout: Layout, here: int, section: str, start: str, size: str, o
 
 
 def _add_symbol(layout: Layout, address: int, text: str) -> None:
-    parts = assignment(text)
+    parts = assignment(text) if " " in text else None
     if parts is None:
         layout.symbol(address, text)
     elif parts[0] != ".":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 
@@ -71,11 +72,12 @@ class Layout:
 
     def symbol(self, address: int, name: str) -> None:
         """Note a symbol of the last input. Demangled names, which have blanks, are no use to anyone."""
-        if not self.inputs or any(map(str.isspace, name)):
+        if not self.inputs or len(name.split()) != 1:
             return
-        entry = self.inputs[-1]
-        self.anchors.setdefault(entry.output, (address, name))
-        if address == entry.start + entry.size:
+        output, _, start, size, *_ = self.inputs[-1]
+        if output not in self.anchors:
+            self.anchors[output] = address, name
+        if address == start + size:
             self.ends.append(EndLabel(len(self.inputs) - 1, address, name))
 
     def assign(self, address: int | None, name: str, expression: str) -> None:
@@ -105,6 +107,7 @@ def assignment(text: str) -> tuple[str, str] | None:
 _MEMBER = re.compile(r"(?P<archive>.*)\((?P<member>[^()]+)\)")
 
 
+@cache
 def object_path(text: str) -> str:
     """The path of an object, as Kbuild names it, from what a map calls it.
 
