@@ -253,6 +253,23 @@ def test_listing(tmp_path):
     )
 
 
+def test_objects_tell_equal_names_apart(tmp_path):
+    """The shortest ends of paths that differ, among symbols of one name in one list; nothing where the modules differ already."""
+    paths = ["arch/x86/core.o", "x86/core.o", "kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o", "lib/crc-itu-t.o", "kernel/fork.o"]
+    pieces = [Piece(TEXT + 16 * number, TEXT + 16 * (number + 1), path) for number, path in enumerate(paths)]
+    rows = [(piece.start, "t", "show", 4) for piece in pieces] + [(TEXT + 0x100, "d", "show", 4), (TEXT + 0x200, "t", "show", 4)]
+    rows.insert(5, (pieces[4].start, "t", "alone", 4))
+    _, _, made = attributed(rows, pieces, executable=((TEXT, TEXT + 0x300),), sizes="compact", base_relative=True, objects=True)
+    for form in ("text", "blob"):
+        decoded = reader.read(image(made, tmp_path / form, NATIVE, form))
+        shown = [line.split(" ", 3)[3] for line in decoded.listing().decode().splitlines()]
+        assert shown == [
+            "show\t{arch/x86/core.o}", "show\t{x86/core.o}", "show\t{fork.o}", "show\t[ext4] {inode.o}", "show\t[ext4] {super.o}", "alone\t[ext4]",
+            "show\t[crc_itu_t]", "show\t{fork.o}", "show", "show",
+        ]  # fmt: skip
+        assert decoded.symbol(3).object == "inode.o" and decoded.symbol(5).object == ""
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: f"{target.bits}-{target.byteorder}")
 @pytest.mark.parametrize("base_relative", [False, True])
 def test_modules_of_other_targets(target, base_relative, tmp_path):
@@ -372,7 +389,9 @@ def sound(tmp_path_factory):
     pieces = [Piece(TEXT + 64 * n, TEXT + 64 * n + choose.choice((50, 64)), choose.choice(list(LISTS))) for n in range(400)]
     rows = [(TEXT + 64 * n, "tT"[n % 2], f"function_{n}_{n % 7 * 'x'}", choose.choice((0, 10, 50))) for n in range(400)]
     rows.insert(1, (TEXT, "t", "edge", 0))
-    _, _, made = attributed(rows, pieces, {(TEXT, "edge"): "drivers/net/common.o"}, sizes="compact", base_relative=True)
+    rows += [(TEXT + 64 * 400 + n, "t", "edge", 0) for n in range(2)]
+    pieces += [Piece(TEXT + 64 * 400 + n, TEXT + 64 * 400 + n + 1, path) for n, path in enumerate(("fs/ext4/inode.o", "fs/ext4/super.o"))]
+    _, _, made = attributed(rows, pieces, {(TEXT, "edge"): "drivers/net/common.o"}, sizes="compact", base_relative=True, objects=True)
     path = image(made, tmp_path_factory.mktemp("sound"))
     reader.read(path)
     found = symbols.read(path)
@@ -382,6 +401,8 @@ def sound(tmp_path_factory):
 
 
 DAMAGE = [
+    ("kallsyms_objects", 12, 4, 99, r"kallsyms_objects: no name at 0x63 of kallsyms_object_names \(offset 0x8\)"),
+    ("kallsyms_objects", 8, 4, 3, r"kallsyms_objects: symbol 3 is out of range or out of order \(offset 0x8\)"),
     ("kallsyms_num_syms", 0, 4, 10**9, "kallsyms_offsets: 1000000000 entries of 4 bytes are expected"),
     ("kallsyms_num_syms", 0, 4, 300, "kallsyms_seqs_of_names: "),
     ("kallsyms_offsets", 40, 4, 5, r"kallsyms_offsets: symbol 1[01] has a lower address than the one before it \(offset 0x2"),

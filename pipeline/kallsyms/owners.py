@@ -15,7 +15,7 @@ the very end of an object to that object.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,11 +47,15 @@ class Module(Protocol):
 class Owners:
     """lists: the lists of modules that occur, sorted names each; `lists[0]` is the empty one
     of_symbols: the list of each symbol of the SymbolTable
+    paths: the objects that have text; `paths[0]` is empty, for symbols of no object
+    path_of_symbols: the object of each text symbol
     starts, of_runs: where each run begins, and its list; a run ends where the next one begins and the last one is nobody's
     """
 
     lists: tuple[ModuleList, ...]
     of_symbols: NDArray[np.int64]
+    paths: tuple[str, ...]
+    path_of_symbols: NDArray[np.int64]
     starts: NDArray[np.uint64]
     of_runs: NDArray[np.int64]
 
@@ -83,10 +87,12 @@ def attribute(
     """
     of_objects = lists_of_objects(modules)
     lists: dict[ModuleList, int] = {(): 0}
+    paths = {"": 0}
 
-    def number(path: str | None) -> int:
+    def numbers(path: str | None) -> tuple[int, int]:
+        """Of an object, or of none: the number of its list, and its own."""
         found = of_objects.get(path, ()) if path is not None else ()
-        return lists.setdefault(found, len(lists))
+        return lists.setdefault(found, len(lists)), paths.setdefault(path or "", len(paths))
 
     text = np.isin(np.frombuffer(symbols.types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
     ordered = sorted(pieces, key=lambda piece: (piece.start, piece.end))
@@ -96,11 +102,11 @@ def attribute(
     inside = _position(symbols.addresses, sections[:, 0], sections[:, 1])
     section = _position(begin, sections[:, 0], sections[:, 1])
     wanted = np.flatnonzero(section >= 0)
-    of_pieces = np.array([number(ordered[index].path) for index in wanted.tolist()], np.int64)
+    of_pieces = np.array([numbers(ordered[index].path) for index in wanted.tolist()], np.int64).reshape(-1, 2)
     begin, end = begin[wanted], end[wanted]
     section = section[wanted] if symbols.executable is not None else np.zeros(len(wanted), np.int64)
 
-    of_symbols = np.zeros(len(symbols), np.int64)
+    of_symbols = np.zeros((len(symbols), 2), np.int64)
     place = _position(symbols.addresses, begin, end)
     known = np.flatnonzero(text & (inside >= 0) & (place >= 0))
     of_symbols[known] = of_pieces[place[known]]
@@ -109,9 +115,9 @@ def attribute(
         for index in np.flatnonzero(at & text).tolist():
             key = (int(symbols.addresses[index]), symbols.names[index].decode("utf-8", "surrogateescape"))
             if key in boundary:
-                of_symbols[index] = number(boundary[key])
-    starts, of_runs = _runs(begin, end, section, of_pieces, np.sort(symbols.addresses))
-    return Owners(tuple(lists), of_symbols, starts, of_runs)
+                of_symbols[index] = numbers(boundary[key])
+    starts, of_runs = _runs(begin, end, section, of_pieces[:, 0], np.sort(symbols.addresses))
+    return Owners(tuple(lists), of_symbols[:, 0], tuple(paths), of_symbols[:, 1], starts, of_runs)
 
 
 def _position(addresses: NDArray[np.uint64], begin: NDArray[np.uint64], end: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -168,3 +174,27 @@ def _runs(
     if current:
         runs.append((reach, 0))
     return np.array([start for start, _ in runs], np.uint64), np.array([value for _, value in runs], np.int64)
+
+
+def suffixes(owners: Owners, names: Sequence[bytes], which: NDArray[np.int64]) -> dict[int, str]:
+    """What tells apart the symbols of one name in one list of modules: the shortest ends of their objects' paths that differ.
+
+    names, which: of the text symbols that are asked about, the name and the position in the SymbolTable
+    Gives, by place in `which`, the suffix of each symbol that shares name and list with one of another object.
+    """
+    groups: dict[tuple[bytes, int], list[int]] = {}
+    for place, key in enumerate(zip(names, owners.of_symbols[which].tolist())):
+        groups.setdefault(key, []).append(place)
+    path = owners.path_of_symbols[which].tolist()
+    found: dict[int, str] = {}
+    for places in groups.values():
+        if len(places) == 1:
+            continue
+        parts = {one: tuple(reversed(owners.paths[one].split("/"))) for one in {path[place] for place in places} - {0}}
+        for place in places:
+            if path[place] and len(parts) > 1:
+                own = parts[path[place]]
+                # A whole path may be the end of another one: lib/delay.o, arch/x86/lib/delay.o.
+                depth = next((d for d in range(1, len(own)) if sum(other[:d] == own[:d] for other in parts.values()) == 1), len(own))
+                found[place] = "/".join(reversed(own[:depth]))
+    return dict(sorted(found.items()))

@@ -35,13 +35,17 @@ from pipeline.kallsyms.tables import MARKER_SPAN
 
 
 class Symbol(NamedTuple):
-    """A symbol as it is listed; `size` is None in an image without sizes, `type` the letter of the table."""
+    """A symbol as it is listed; `size` is None in an image without sizes, `type` the letter of the table.
+
+    object: the end of its object's path, where name and modules alone do not tell it from another and the image says so, else empty
+    """
 
     address: int
     size: int | None
     type: str
     name: str
     modules: ModuleList
+    object: str = ""
 
 
 class Found(NamedTuple):
@@ -63,6 +67,7 @@ class Kallsyms:
     lists: the lists of modules that occur, `lists[0]` empty
     of_symbols: the list of each symbol
     has_modules: whether the image has module tables
+    objects: by index, the end of the path of the symbol's object, for symbols that need it to be told apart
     sections: (start, end) of the allocated sections
     """
 
@@ -75,6 +80,7 @@ class Kallsyms:
     of_symbols: NDArray[np.int64]
     has_modules: bool
     sections: tuple[tuple[int, int], ...] = field(repr=False)
+    objects: dict[int, str] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -87,10 +93,11 @@ class Kallsyms:
             type=chr(self.types[index]),
             name=self.names[index].decode("utf-8", "surrogateescape"),
             modules=self.lists[int(self.of_symbols[index])],
+            object=self.objects.get(index, ""),
         )
 
     def listing(self) -> bytes:
-        """The text of /proc/kallmodsyms: `address size type name`, and behind a tab the modules in brackets.
+        """The text of /proc/kallmodsyms: `address size type name`, and behind a tab the modules in brackets, then the object in braces.
 
         A symbol with modules has its letter in lower case. Without sizes in the image there is no such column.
         """
@@ -98,7 +105,11 @@ class Kallsyms:
         tails = [b"\t" + b" ".join(b"[%b]" % m.encode("utf-8", "surrogateescape") for m in one) if one else b"" for one in self.lists]
         types = np.frombuffer(self.types, np.uint8)
         types = np.where(self.of_symbols > 0, types | 0x20, types).tolist()
-        rows = zip(self.addresses.tolist(), types, self.names, map(tails.__getitem__, self.of_symbols.tolist()))
+        endings = [tails[number] for number in self.of_symbols.tolist()]
+        for index, suffix in self.objects.items():
+            endings[index] += b" " if endings[index] else b"\t"
+            endings[index] += b"{%b}" % suffix.encode("utf-8", "surrogateescape")
+        rows = zip(self.addresses.tolist(), types, self.names, endings)
         if self.sizes is None:
             return b"".join([b"%0*x %c %b%b\n" % (digits, *row) for row in rows])
         return b"".join([b"%0*x %x %c %b%b\n" % (digits, a, size, *rest) for (a, *rest), size in zip(rows, self.sizes.tolist())])
@@ -234,6 +245,7 @@ class _Decoder:
             lists=lists,
             of_symbols=of_symbols,
             has_modules="kallsyms_modules" in self.labels,
+            objects=self.objects(count),
             sections=tuple((s.address, s.end) for s in self.image.sections if s.flags & elf.SHF_ALLOC and s.size),
         )
 
@@ -354,13 +366,7 @@ class _Decoder:
             raise self.fail(label, at * size, f"run {at} begins no later than the one before it")
         if runs and int(values[-1]):
             raise self.fail("kallsyms_modules", 4 * (runs - 1), "the last run has modules, where the end should be")
-        pairs = 0
-        if "kallsyms_num_module_exceptions" in self.labels:
-            pairs = self.number("kallsyms_num_module_exceptions")
-        exceptions = self.array("kallsyms_module_exceptions", 2 * pairs, 4).reshape(-1, 2) if pairs else np.zeros((0, 2), np.uint64)
-        for at, index in enumerate(exceptions[:, 0].tolist()):
-            if index >= len(addresses) or at and index <= int(exceptions[at - 1, 0]):
-                raise self.fail("kallsyms_module_exceptions", 8 * at, f"symbol {index} is out of range or out of order")
+        exceptions = self.pairs("kallsyms_module_exceptions", "kallsyms_num_module_exceptions", len(addresses))
         lists, numbers = self.module_lists(values.tolist(), "kallsyms_modules", 4)
         text = np.isin(np.frombuffer(types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
         run = np.searchsorted(starts, addresses, side="right") - 1
@@ -369,6 +375,27 @@ class _Decoder:
         lists, numbers = self.module_lists(exceptions[:, 1].tolist(), "kallsyms_module_exceptions", 8, lists)
         of_symbols[exceptions[:, 0].astype(np.int64)] = np.array(numbers, np.int64)
         return tuple(lists), of_symbols
+
+    def pairs(self, label: str, length: str, count: int) -> NDArray[np.uint64]:
+        """A table of (symbol, value) rows, ascending by symbol; no rows if the image has no such table."""
+        rows = self.number(length) if length in self.labels else 0
+        pairs = self.array(label, 2 * rows, 4).reshape(-1, 2) if rows else np.zeros((0, 2), np.uint64)
+        for at, index in enumerate(pairs[:, 0].tolist()):
+            if index >= count or at and index <= int(pairs[at - 1, 0]):
+                raise self.fail(label, 8 * at, f"symbol {index} is out of range or out of order")
+        return pairs
+
+    def objects(self, count: int) -> dict[int, str]:
+        """The ends of the paths of objects, by symbol."""
+        found = {}
+        pairs = self.pairs("kallsyms_objects", "kallsyms_num_objects", count).tolist()
+        names = self.contents("kallsyms_object_names", "kallsyms_object_names_len") if pairs else b""
+        for at, (index, offset) in enumerate(pairs):
+            end = names.find(b"\0", offset)
+            if end <= offset:
+                raise self.fail("kallsyms_objects", 8 * at, f"no name at {offset:#x} of kallsyms_object_names")
+            found[index] = names[offset:end].decode("utf-8", "surrogateescape")
+        return found
 
     def module_lists(
         self, values: Sequence[int], table: str, stride: int, lists: Sequence[ModuleList] = ((),)

@@ -27,6 +27,7 @@ class Options:
     base_relative: CONFIG_KALLSYMS_BASE_RELATIVE, where the dialect leaves the choice
     lto_clang: CONFIG_LTO_CLANG
     sizes: how symbol sizes are kept: "none", "dense" or "compact" (docs/design.md, Sizes)
+    objects: whether the object of a symbol is kept where name and modules alone do not tell it from another (docs/design.md, Objects)
     """
 
     all_symbols: bool = False
@@ -34,6 +35,7 @@ class Options:
     base_relative: bool = False
     lto_clang: bool = False
     sizes: str = "none"
+    objects: bool = False
 
 
 @dataclass(frozen=True)

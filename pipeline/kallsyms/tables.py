@@ -17,8 +17,8 @@ from pipeline.errors import InputError
 from pipeline.kallsyms import sizes as compact
 from pipeline.kallsyms.compress import Compressed, compress
 from pipeline.kallsyms.dialect import Dialect
-from pipeline.kallsyms.owners import TEXT_LETTERS, ModuleList, Owners
-from pipeline.kallsyms.select import Options, select
+from pipeline.kallsyms.owners import TEXT_LETTERS, ModuleList, Owners, suffixes
+from pipeline.kallsyms.select import Options, Selection, select
 from pipeline.symbols import SymbolTable
 
 MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.
@@ -45,12 +45,16 @@ class Names:
 
 @dataclass(frozen=True)
 class ModuleTables:
-    """starts: addresses of the runs; values: of each run, its list's offset in `names`; exceptions: (symbol, value) rows."""
+    """starts: addresses of the runs; values: of each run, its list's offset in `names`; exceptions: (symbol, value) rows
+    objects: (symbol, offset in `object_names`) rows, None if they are not kept
+    """
 
     starts: NDArray[np.uint64]
     values: NDArray[np.uint32]
     names: bytes
     exceptions: NDArray[np.uint32]
+    objects: NDArray[np.uint32] | None
+    object_names: bytes
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,7 @@ def build(
     kept = kept[chosen.index] if kept is not None else np.zeros(0, np.uint64) if options.sizes != "none" and not len(symbols) else None
     modules = None
     if owners is not None:
-        text = np.isin(chosen.types, np.frombuffer(TEXT_LETTERS, np.uint8))
-        modules = _module_tables(owners, addresses, np.where(text, owners.of_symbols[chosen.index], 0), text, relative_base)
+        modules = _module_tables(owners, addresses, chosen, relative_base, options.objects)
     return Tables(
         options=options,
         dialect=dialect,
@@ -158,12 +161,10 @@ def _names(types: bytes, plain: list[bytes], cut_llvm: bool) -> Names:
 
 
 def _module_tables(
-    owners: Owners,
-    addresses: NDArray[np.uint64],
-    of_symbols: NDArray[np.int64],
-    text: NDArray[np.bool_],
-    relative_base: int | None,
+    owners: Owners, addresses: NDArray[np.uint64], chosen: Selection, relative_base: int | None, with_objects: bool
 ) -> ModuleTables:
+    text = np.isin(chosen.types, np.frombuffer(TEXT_LETTERS, np.uint8))
+    of_symbols = np.where(text, owners.of_symbols[chosen.index], 0)
     starts, of_runs = owners.starts, owners.of_runs
     if relative_base is not None:
         # An offset cannot be negative: what lies below every symbol is cut off.
@@ -176,7 +177,14 @@ def _module_tables(
     by_run = np.where(run >= 0, of_runs[run], 0) if len(of_runs) else np.zeros(len(addresses), np.int64)
     odd = np.flatnonzero(text & (by_run != of_symbols))
     exceptions = np.column_stack([odd.astype(np.uint32), values[of_symbols[odd]]])
-    return ModuleTables(starts, values[of_runs], names, exceptions)
+    objects, object_names = None, b""
+    if with_objects:
+        places = np.flatnonzero(text)
+        suffixed = suffixes(owners, [chosen.names[place] for place in places.tolist()], chosen.index[places])
+        object_names, offsets = module_names([(suffix,) for suffix in suffixed.values()])
+        rows = [(places[place], offsets[suffix,]) for place, suffix in suffixed.items()]
+        objects = np.array(rows, np.uint32).reshape(-1, 2)
+    return ModuleTables(starts, values[of_runs], names, exceptions, objects, object_names)
 
 
 def module_names(lists: Sequence[ModuleList]) -> tuple[bytes, dict[ModuleList, int]]:
@@ -241,6 +249,11 @@ def layout(tables: Tables) -> Iterator[Table]:
         yield _number("kallsyms_module_names_len", len(modules.names))
         yield Table("kallsyms_module_exceptions", "long", modules.exceptions.ravel())
         yield _number("kallsyms_num_module_exceptions", len(modules.exceptions))
+        if modules.objects is not None:
+            yield Table("kallsyms_objects", "long", modules.objects.ravel())
+            yield _number("kallsyms_num_objects", len(modules.objects))
+            yield Table("kallsyms_object_names", "byte", np.frombuffer(modules.object_names, np.uint8))
+            yield _number("kallsyms_object_names_len", len(modules.object_names))
 
 
 def _number(label: str, value: int) -> Table:
