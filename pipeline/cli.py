@@ -27,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our standard output went away (`| head`): that is its right, and nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # The disk is full, a file is gone, a place is forbidden: what the system says is what there is to say.
+        print(f"kallmodsyms: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 def _tristate(options: argparse.Namespace) -> None:
@@ -71,7 +75,7 @@ def _link(options: argparse.Namespace) -> None:
 
     environment = dict(os.environ)
     environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker))
-    link.link_vmlinux(environment, options.thick, options.sizes)
+    link.link_vmlinux(environment, options.thick, options.sizes, options.provider)
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -197,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         output=False,
     )
     sub.add_argument("--thick", metavar="FILE", help="a modules_thick.builtin that is there already (default: make it from the tree)")
+    sub.add_argument("--no-provider", dest="provider", action="store_false", help="leave /proc/kallmodsyms out of the kernel")
     sizes_option(sub)
     sub.add_argument("linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names")
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import elf, files, kbuild, stages, symbols
+from pipeline import elf, files, kbuild, provider, stages, symbols
 from pipeline.errors import InputError
 from pipeline.kallsyms import assembly, reader, select
 from pipeline.kallsyms.dialect import Dialect
@@ -291,12 +291,13 @@ class Passes:
         files.write(self.path(self.names.source(number)), text)
 
 
-def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes: str = "compact") -> None:
+def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes: str = "compact", with_provider: bool = True) -> None:
     """Do, in the current directory, what the tree's scripts/link-vmlinux.sh does, with module tables beside the base tables.
 
     environment: the variables that make exports to the recipe of vmlinux
     thick: a modules_thick.builtin that is there already; None to make it here from the tree
     sizes: as `Profile.sizes`
+    with_provider: whether the kernel gets /proc/kallmodsyms, if it has a /proc
 
     Raises InputError; then the previous vmlinux is still what it was.
     """
@@ -311,6 +312,9 @@ def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes
         raise InputError("this tree has no init/version-timestamp.c: its final link is none that is known here", path=hook.tree)
     hook.make("scripts/Makefile.build", "obj=init", "init/version-timestamp.o")
     extra = [*([".vmlinux.export.o"] if "MODULES" in hook.config else []), "init/version-timestamp.o"]
+    if with_provider and provider.possible(hook.config):
+        hook.say("CC", provider.FOLDER)
+        extra += provider.build(hook.make)
     plan = recipe(environment, hook.config, extra)
 
     if thick is None:
@@ -338,7 +342,7 @@ class _Hook:
         self.environment = environment
         self.tree = Path(environment["srctree"])
         self.config = stages.configured_values(".")
-        self.quiet = "s" in environment.get("MAKEFLAGS", "").split(" ")[0]
+        self.quiet = environment.get("quiet") == "silent_"  # what Kbuild makes of make -s
 
     def say(self, verb: str, what: str) -> None:
         if not self.quiet:
@@ -428,7 +432,7 @@ class _Hook:
         files.write("System.map", system_map)
         # fixdep reads this: what vmlinux depends on besides its prerequisites, which is the program that linked it.
         script = self.tree / "scripts" / "link-vmlinux.sh"
-        own = sorted(str(path) for path in Path(__file__).parent.rglob("*.py"))
+        own = sorted(str(path) for path in Path(__file__).parent.rglob("*") if path.suffix in (".py", ".c", ".h"))
         files.write(".vmlinux.d", " \\\n ".join([f"vmlinux: {script}", *own]) + "\n")
 
     def sort_tables(self, image: str) -> None:

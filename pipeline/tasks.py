@@ -159,6 +159,8 @@ def _perform(state: State, function: Callable[..., object], arguments: Iterable[
         function(*arguments)
     except InputError as error:
         return TaskFailed(str(error))
+    except OSError as error:
+        return TaskFailed(f"{error.filename or 'output'}: {error.strerror}")
     return state.record()
 
 
@@ -356,9 +358,9 @@ class LinuxBuild(Build):
         wanted = files.read_text(self.profile.config)
         made = Path(self.path(CONFIG))
         try:
-            self._make(self.profile.base)
+            self._make(self.profile.base, quiet=True)
             files.write(made, stages.merged_config(files.read_text(made), wanted))
-            self._make("olddefconfig")
+            self._make("olddefconfig", quiet=True)
             stages.check_wanted(self.profile.config, wanted, files.read_text(made))
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
@@ -402,15 +404,18 @@ class LinuxBuild(Build):
     def _identity(self) -> list[str]:
         return [str(self.profile.tree), self.profile.arch, *(f"{name}={value}" for name, value in sorted(self.profile.make.items()))]
 
-    def _make(self, goal: str) -> None:
-        """Run the tree's make. The hook is on its command line for every goal: without it make would link vmlinux anew."""
+    def _make(self, goal: str, quiet: bool = False) -> None:
+        """Run the tree's make; `quiet`: without its words, unless it fails. The hook is on its command line for every goal: without it make would link vmlinux anew."""
         program = shlex.join([sys.executable, "-m", "pipeline.cli", "link", "--sizes", self.profile.sizes, "--thick", THICK])
         same = self.objdir.resolve() == self.profile.tree.resolve()
         command = [
             "make", "-C", str(self.profile.tree), *([] if same else [f"O={self.objdir}"]), f"ARCH={self.profile.arch}",
             *(f"{name}={value}" for name, value in sorted(self.profile.make.items())),
-            f"-j{self.profile.jobs or os.cpu_count()}", "--no-print-directory", "-s", goal,
+            f"-j{self.profile.jobs or os.cpu_count()}", "--no-print-directory", goal,
             f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
         ]  # fmt: skip
-        if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
-            raise InputError(f"make {goal} failed; its own words are above", path=self.objdir)
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if quiet else {}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, **output)
+        if done.returncode:
+            said = f"\n{done.stdout.rstrip()}" if quiet else "; its own words are above"
+            raise InputError(f"make {goal} failed{said}", path=self.objdir)
