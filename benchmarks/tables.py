@@ -80,13 +80,13 @@ def kernel_way(tree: Path, image: Path, directory: Path) -> Callable[[], None]:
     return run
 
 
-def our_way(tree: Path, image: Path, directory: Path, previous: tables.Tables | None) -> tables.Tables:
+def our_way(rules: dialect.Dialect, image: Path, directory: Path, previous: tables.Tables | None) -> tables.Tables:
     """One pass of ours."""
-    made = tables.build(symbols.read(image), OPTIONS, dialect.probe(tree), previous=previous)
+    made = tables.build(symbols.read(image), OPTIONS, rules, previous=previous)
     text, data = assembly.blob(made, "ours.bin")
     (directory / "ours.bin").write_bytes(data)
-    (directory / "ours.S").write_text(text)
-    subprocess.run(["cc", "-c", "-o", "ours.o", "ours.S"], cwd=directory, check=True)
+    (directory / "ours.s").write_text(text)
+    subprocess.run(["cc", "-c", "-o", "ours.o", "ours.s"], cwd=directory, check=True)
     return made
 
 
@@ -99,8 +99,9 @@ def timed(run: Callable[[], object]) -> float:
 
 def passes(tree: Path, image: Path, directory: Path) -> None:
     """Do a first and a later pass, and print what the later one took."""
-    first = our_way(tree, image, directory, None)
-    print(timed(lambda: our_way(tree, image, directory, first)))
+    rules = dialect.probe(tree)
+    first = our_way(rules, image, directory, None)
+    print(timed(lambda: our_way(rules, image, directory, first)))
 
 
 def compare(tree: Path, image: Path, directory: Path, repeat: int) -> bool:

@@ -49,6 +49,11 @@ class Strings:
     def _heads(self) -> NDArray[np.uint64]:
         return self.words(np.arange(len(self)), 0)
 
+    @cached_property
+    def _last(self) -> NDArray[np.uint8]:
+        """The last byte of each string; of an empty one, whatever lies before it."""
+        return np.frombuffer(self.text + b"\0", np.uint8)[self.begin + self.size - 1]
+
     def beginning(self, prefix: bytes) -> NDArray[np.int64]:
         """Which strings begin with `prefix`, ascending."""
         if not prefix:
@@ -63,8 +68,8 @@ class Strings:
         return which[self.size[which] == len(string)]
 
     def ending(self, suffix: bytes) -> NDArray[np.int64]:
-        """Which strings end with `suffix`, ascending."""
-        which = np.flatnonzero(self.size >= len(suffix))
+        """Which strings end with `suffix`, which is not empty, ascending."""
+        which = np.flatnonzero((self._last == suffix[-1]) & (self.size >= len(suffix)))
         return self._equal(which, self.size[which] - len(suffix), suffix)
 
     def containing(self, part: bytes) -> NDArray[np.int64]:
