@@ -82,7 +82,7 @@ def ranges(
     if image is not None:
         file = elf.Elf(image)
         link_image.confirm(found, file, map_file)
-        found = link_image.with_local_labels(found, symbols.from_elf(file), directory)
+        found = link_image.with_image_labels(found, symbols.from_elf(file), directory)
     return ranges_file.text(found)
 
 

@@ -38,6 +38,9 @@ SECTIONS
         _etext = .;
     }
     alias = first_a;
+    PROVIDE(alias_of_alias = alias);
+    end_alias = _etext;
+    start_again = ADDR(.text);
     .data : { *(.data) }
     .init.text.of_a_long_name : { _sinittext = .; *(.init.text) _einittext = .; }
     .comment 0 : { *(.comment) }
@@ -157,13 +160,13 @@ def thin_relocatable(directory, linker, objects) -> list[str]:
 @pytest.mark.parametrize("arrange", [lambda directory, linker, objects: objects, thin, ordinary, relocatable, thin_relocatable])
 def test_every_layout(tmp_path, linker, arrange):
     objects = tree(tmp_path)
-    map_path = link(tmp_path, *arrange(tmp_path, linker, objects), linker=linker)
+    map_path = link(tmp_path, "--undefined=alias_of_alias", *arrange(tmp_path, linker, objects), linker=linker)
     object_map = tmp_path / "object.map"
     linkmap = read(map_path, object_map if object_map.exists() else None)
     image.confirm(linkmap, elf.Elf(tmp_path / "image"), map_path)
-    linkmap = image.with_local_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
+    linkmap = image.with_image_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
     # `alias = first_a` is a.o's function, under a name that a.o does not know.
-    assert wrong(tmp_path, linkmap, objects) == [("alias", "init/a.o", None)]
+    assert wrong(tmp_path, linkmap, objects) == [("alias", "init/a.o", None), ("alias_of_alias", "init/a.o", None)]
     assert linkmap.unattributed == []
 
 
@@ -172,7 +175,7 @@ def test_local_labels_come_from_objects(tmp_path):
     linkmap = read(link(tmp_path, *objects))
     for path in objects[1:]:
         (tmp_path / path).rename(tmp_path / f"{path}.gone")
-    linkmap = image.with_local_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
+    linkmap = image.with_image_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
     labels = [label for label in linkmap.labels if label.name.startswith("local_end")]
     assert [(label.name, label.path) for label in sorted(labels, key=lambda label: label.name)] == [
         (f"local_end_{section.strip('.').replace('.', '_')}_a", "init/a.o") for section in sorted(SECTIONS) if section != ".text"
@@ -267,7 +270,7 @@ def test_overlays(tmp_path, linker):
     run(linker, *["--no-check-sections"] * (linker == "ld"), "-T", "script.lds", "-Map=map", "-o", "image", "a.o", "b.o", cwd=tmp_path)
     linkmap = read(tmp_path / "map")
     assert linkmap.pieces == [Piece(0x1000, 0x1001, "a.o"), Piece(0x1001, 0x1002, "b.o"), Piece(0x2008, 0x2018, "b.o")]
-    assert [tuple(entry) for entry in linkmap.unattributed] == [(0x2000, 8, "shared by a.o and b.o")]
+    assert ranges.report(linkmap) == "0x0000000000002000 0x8 shared by a.o and b.o\n"
 
 
 @pytest.mark.parametrize("mode", ["thin", "full"])
@@ -370,12 +373,15 @@ def test_whole_map(tmp_path):
         ],
         labels=[
             Label(text, "_text", None),
+            Label(text, "start_again", None),
             Label(text + 1, "end_a", "a.o"),
             Label(text + 64, "middle", None),
             Label(text + 69, "_etext", None),
             Label(text + 69, "_sinittext", None),
+            Label(text + 69, "end_alias", None),
             Label(text + 70, "_einittext", None),
         ],
+        unplaced=[],
         output_sections=[
             OutputSection(".text", text, text + 69, (text, "_text")),
             OutputSection(".init.text.of_a_long_name", text + 69, text + 70, (text + 69, "_sinittext")),
@@ -384,6 +390,7 @@ def test_whole_map(tmp_path):
     )
     assert ranges.text(linkmap) == (
         "0xffffffff81000000 0x0 _text\n"
+        "0xffffffff81000000 0x0 start_again\n"
         "0xffffffff81000000 0x1 a.o\n"
         "0xffffffff81000001 0x0 a.o end_a\n"
         "0xffffffff81000010 0x1 fs/b.o\n"
@@ -391,6 +398,7 @@ def test_whole_map(tmp_path):
         "0xffffffff81000040 0x1 fs/b.o\n"
         "0xffffffff81000045 0x0 _etext\n"
         "0xffffffff81000045 0x0 _sinittext\n"
+        "0xffffffff81000045 0x0 end_alias\n"
         "0xffffffff81000045 0x1 a.o\n"
         "0xffffffff81000046 0x0 _einittext\n"
     )
@@ -440,7 +448,7 @@ def test_ranges_round_trip(tmp_path_factory, sizes, labels):
     for size, gap, path in sizes:
         pieces.append(Piece(position + gap, position + gap + size, path))
         position += gap + size
-    linkmap = LinkMap(pieces, [Label(*label) for label in sorted(labels, key=str)], [], [])
+    linkmap = LinkMap(pieces, [Label(*label) for label in sorted(labels, key=str)], [], [], [])
     path = tmp_path_factory.mktemp("ranges") / "ranges"
     path.write_text(ranges.text(linkmap))
     back = ranges.parse(path)

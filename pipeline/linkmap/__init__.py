@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pipeline import files
 from pipeline.linkmap import gnu, lld
 from pipeline.linkmap.expand import expand
-from pipeline.linkmap.records import Layout
+from pipeline.linkmap.records import Assignment, Layout
 
 __all__ = ["Label", "LinkMap", "OutputSection", "Piece", "Unattributed", "read"]
 
@@ -70,12 +70,14 @@ class LinkMap:
 
     pieces: disjoint
     labels: symbols of the linker script, and global symbols at the very end of the object that defines them
+    unplaced: symbols of the linker script of which the map does not tell the address
     output_sections: the allocated ones, empty ones left out
     unattributed: bytes that are neither in a piece nor padding
     """
 
     pieces: list[Piece]
     labels: list[Label]
+    unplaced: list[str]
     output_sections: list[OutputSection]
     unattributed: list[Unattributed]
 
@@ -128,7 +130,8 @@ def _resolve(layout: Layout) -> LinkMap:
             candidates.append(Piece(entry.start, entry.start + entry.size, entry.path))
     unattributed += _untold(sections, told)
     pieces, clashes = _disjoint(candidates)
-    return LinkMap(pieces, _labels(layout), sections, _joined(sorted(unattributed + clashes)))
+    labels, unplaced = _labels(layout)
+    return LinkMap(pieces, labels, unplaced, sections, _joined(sorted(unattributed + clashes)))
 
 
 def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[Unattributed]:
@@ -193,13 +196,33 @@ def _joined(entries: list[Unattributed]) -> list[Unattributed]:
     return result
 
 
-def _labels(layout: Layout) -> list[Label]:
-    names = {assignment.name for assignment in layout.assignments}
-    # `alias = function` is the function's: its object keeps it. `marker = .` is nobody's.
-    labels = {
-        Label(address, name, None)
-        for address, name, expression in layout.assignments
-        if address is not None and (expression in names or not _PLAIN_NAME.fullmatch(expression))
-    }
+def _labels(layout: Layout) -> tuple[list[Label], list[str]]:
+    """The labels, and the names of those without an address."""
+    last = {assignment.name: assignment for assignment in layout.assignments}
+    labels: set[Label] = set()
+    unplaced: set[str] = set()
+    for assignment in layout.assignments:
+        origin = _origin(assignment, last)
+        if _PLAIN_NAME.fullmatch(origin.expression):
+            continue  # `alias = function` is the function's: its object keeps it. `marker = .` is nobody's.
+        address = assignment.address if assignment.address is not None else origin.address
+        if address is None:
+            unplaced.add(assignment.name)
+        else:
+            labels.add(Label(address, assignment.name, None))
     labels.update(Label(address, name, layout.inputs[index].path) for index, address, name in layout.ends)
-    return sorted(labels, key=lambda label: (label.address, label.name, label.path or ""))
+    return sorted(labels, key=label_order), sorted(unplaced)
+
+
+def _origin(assignment: Assignment, last: dict[str, Assignment]) -> Assignment:
+    """The assignment at the end of a chain `a = b`, `b = c`."""
+    seen: set[str] = set()
+    while assignment.expression in last and assignment.expression not in seen:
+        seen.add(assignment.expression)
+        assignment = last[assignment.expression]
+    return assignment
+
+
+def label_order(label: Label) -> tuple[int, str, str]:
+    """The key by which labels are sorted."""
+    return label.address, label.name, label.path or ""

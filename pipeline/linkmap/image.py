@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline import elf
 from pipeline.errors import InputError
-from pipeline.linkmap import Label, LinkMap
+from pipeline.linkmap import Label, LinkMap, label_order
 from pipeline.symbols import SymbolTable
 
 
@@ -28,15 +28,22 @@ def confirm(linkmap: LinkMap, image: elf.Elf, map_path: str | os.PathLike[str]) 
         )
 
 
-def with_local_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.PathLike[str]) -> LinkMap:
-    """`linkmap` and the local symbols that stand at the very end of the object that defines them.
+def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.PathLike[str]) -> LinkMap:
+    """`linkmap` and the labels that its map does not tell, but the image's symbols `table` or the objects do.
 
-    GNU ld's map lists global symbols only. A symbol of size 0 in `table`, the image's, at the end of a piece may be that piece's last
-    or the first of what follows; the symbol table of the piece's object, looked for below `directory`, where the linker ran,
-    tells. An object that is not there (a member of an ordinary archive) adds nothing.
+    LLD's map does not tell where the linker script put a symbol that is not simply at the location counter; the table does.
+    GNU ld's lists no local symbols. One of size 0 at the end of a piece may be that piece's last or the first of what follows; the
+    symbol table of the piece's object, looked for below `directory`, where the linker ran, tells. An object that is not there
+    (a member of an ordinary archive) adds nothing.
     """
+    labels = set(linkmap.labels)
+    if linkmap.unplaced:
+        places = dict(zip(table.names, table.addresses.tolist()))
+        names = (name.encode("utf-8", "surrogateescape") for name in linkmap.unplaced)
+        labels.update(Label(places[name], name.decode("utf-8", "surrogateescape"), None) for name in names if name in places)
+    known = {(label.address, label.name) for label in labels}
+
     owners = {piece.end: piece.path for piece in linkmap.pieces}
-    known = {(label.address, label.name) for label in linkmap.labels}
     chosen = np.isin(table.addresses, np.fromiter(owners, np.uint64, len(owners)))
     if table.sizes is not None:
         chosen &= table.sizes == 0
@@ -45,13 +52,12 @@ def with_local_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
         symbol = int(table.addresses[index]), table.names[index].decode("utf-8", "surrogateescape")
         if symbol not in known:
             questions[owners[symbol[0]]].add(symbol)
-    labels = list(linkmap.labels)
     for path, symbols in questions.items():
         file = Path(directory, path)
         if file.is_file():
-            names = _last_names(elf.Elf(file))
-            labels += [Label(address, name, path) for address, name in symbols if name in names]
-    return replace(linkmap, labels=sorted(labels, key=lambda label: (label.address, label.name, label.path or "")))
+            names_at_end = _last_names(elf.Elf(file))
+            labels.update(Label(address, name, path) for address, name in symbols if name in names_at_end)
+    return replace(linkmap, labels=sorted(labels, key=label_order))
 
 
 def _last_names(image: elf.Elf) -> set[str]:

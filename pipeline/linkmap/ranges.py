@@ -37,6 +37,11 @@ def text(linkmap: LinkMap | Ranges) -> str:
     return "".join(f"0x{address:016x} {size:#x} {rest}\n" for address, size, rest in sorted(lines))
 
 
+def report(linkmap: LinkMap) -> str:
+    """What the ranges of `linkmap` leave out: a line `0xADDRESS 0xSIZE why` for each run of bytes that no object can be named for."""
+    return "".join(f"0x{address:016x} {size:#x} {why}\n" for address, size, why in linkmap.unattributed)
+
+
 def parse(path: str | os.PathLike[str]) -> Ranges:
     """The pieces and labels of the ranges file `path`, each sorted by address.
 
