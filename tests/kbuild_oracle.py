@@ -91,8 +91,10 @@ def directories_of_make(
         if name == "subdirectories":
             parts = sorted(parts)
         if kind == "owner":
-            parts = [word for word in words.split()]
-        lists.setdefault(path, {})[kind, name] = tuple(dict.fromkeys(parts))
+            parts = words.split()
+        # What a Kbuild file lists twice is listed twice; what is linked, and what Makefile.lib sorts, is there once.
+        once = (kind, name) not in (("list", "obj-y"), ("list", "modules"))
+        lists.setdefault(path, {})[kind, name] = tuple(dict.fromkeys(parts) if once else parts)
     return lists
 
 
@@ -188,7 +190,7 @@ def tristate_symbols(tree: Path) -> frozenset[str]:
 def _archives(entries: Iterable[str], built_in: bool) -> tuple[str, ...]:
     """Entries as Makefile.lib rewrites them: a directory of a built-in one is its built-in.a, another one is left out."""
     words = [entry + "built-in.a" if entry.endswith("/") else entry for entry in entries]
-    return tuple(dict.fromkeys(word for word in words if built_in or not word.endswith("/built-in.a")))
+    return tuple(word for word in words if built_in or not word.endswith("/built-in.a"))
 
 
 def modules_of_make(plain: Lists, flipped: Lists) -> set[tuple[str, tuple[str, ...]]]:
