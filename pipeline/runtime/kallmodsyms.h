@@ -35,6 +35,7 @@ enum kallmodsyms_status {
 	KALLMODSYMS_END = 1,		/* past the last symbol, or below the first address */
 	KALLMODSYMS_CORRUPT = -1,	/* the cursor's fault says where */
 	KALLMODSYMS_MISSING = -2,	/* linked without tables */
+	KALLMODSYMS_TOO_LONG = -3,	/* a list of modules does not fit */
 };
 
 /* How kallsyms_offsets or kallsyms_addresses, and the module runs beside them, hold an address. */
@@ -156,5 +157,26 @@ void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hid
 
 /* The tables of the running image (kallmodsyms_linked.c), or KALLMODSYMS_MISSING without any. */
 int kallmodsyms_linked(struct kallmodsyms_tables *tables);
+
+#ifdef __KERNEL__
+/*
+ * What lies at an address of the running kernel (kallmodsyms_proc.c), for code that is linked in.
+ *
+ * cursor->symbol receives the name, the address and the size of the symbol that `address` lies in or
+ * behind; its type too if it is one of the image, else '\0'. `list` receives the modules that own
+ * the byte at `address`, a blank between two names, or nothing for code that is always built in, BPF
+ * programs and ftrace trampolines. At most `length` bytes of it are written, with the NUL; `length`
+ * may be 0.
+ *
+ * Returns KALLMODSYMS_OK; KALLMODSYMS_END where there is no symbol; KALLMODSYMS_TOO_LONG if the list
+ * was cut behind a name, and everything else is right; KALLMODSYMS_CORRUPT; KALLMODSYMS_MISSING
+ * before device_initcall.
+ *
+ * Neither sleeps nor allocates: for any context that may call kallsyms_lookup(). In the image it
+ * takes what kallmodsyms_lookup() takes; in a loaded module, a walk over the module's symbols.
+ */
+int kallmodsyms_address(struct kallmodsyms_cursor *cursor, unsigned long address, char *list,
+			unsigned long length);
+#endif
 
 #endif

@@ -9,6 +9,11 @@
  */
 #include "kallmodsyms.h"
 
+#ifdef __KERNEL__
+#include <linux/mm.h>
+#include <asm/sections.h>
+#endif
+
 #define TABLE(type, name) extern const type name[] __attribute__((weak))
 
 TABLE(u32, kallsyms_offsets);
@@ -36,17 +41,35 @@ TABLE(u8, kallsyms_size_codes);
 TABLE(u32, kallsyms_size_codes_len);
 TABLE(u32, kallsyms_size_markers);
 
+/*
+ * Whether the image has a label. One that it lacks is 0; but a kernel that moves itself when it
+ * starts (KASLR) adds the distance to such a 0 too.
+ */
+static bool present(const void *label)
+{
+#ifdef __KERNEL__
+	return (unsigned long)label >= (unsigned long)_stext &&
+	       (unsigned long)label < (unsigned long)_end;
+#else
+	return label;
+#endif
+}
+
 /* The number that a label marks, 0 where the image has no such label. */
 static u32 number(const u32 *label)
 {
-	return label ? *label : 0;
+	return present(label) ? *label : 0;
 }
 
 static struct kallmodsyms_table table(const void *label, unsigned long entries,
 				      unsigned long entry_bytes)
 {
-	struct kallmodsyms_table found = { label, label ? entries * entry_bytes : 0 };
+	struct kallmodsyms_table found = { NULL, 0 };
 
+	if (present(label)) {
+		found.data = label;
+		found.bytes = entries * entry_bytes;
+	}
 	return found;
 }
 
@@ -55,18 +78,18 @@ int kallmodsyms_linked(struct kallmodsyms_tables *tables)
 	unsigned long syms = number(kallsyms_num_syms), runs = number(kallsyms_num_modules);
 	unsigned long markers = syms / 256 + !!(syms % 256);
 
-	if (!kallsyms_num_syms || !kallsyms_num_modules)
+	if (!present(kallsyms_num_syms) || !present(kallsyms_num_modules))
 		return KALLMODSYMS_MISSING;
 	tables->num_syms = syms;
 	tables->num_modules = runs;
 	tables->num_exceptions = number(kallsyms_num_module_exceptions);
-	if (kallsyms_offsets) {
+	if (present(kallsyms_offsets)) {
 #ifdef CONFIG_KALLSYMS_ABSOLUTE_PERCPU
 		tables->encoding = KALLMODSYMS_OFFSETS_PERCPU;
 #else
 		tables->encoding = KALLMODSYMS_OFFSETS;
 #endif
-		tables->relative_base = kallsyms_relative_base ? *kallsyms_relative_base : 0;
+		tables->relative_base = present(kallsyms_relative_base) ? *kallsyms_relative_base : 0;
 		tables->addresses = table(kallsyms_offsets, syms, sizeof(*kallsyms_offsets));
 		tables->module_addresses =
 			table(kallsyms_module_offsets, runs, sizeof(*kallsyms_module_offsets));
