@@ -26,3 +26,4 @@ task_tables = BUILD.tables
 task_assemble = BUILD.assemble
 task_vmlinux = BUILD.vmlinux
 task_listing = BUILD.listing
+task_bzimage = BUILD.bzimage
