@@ -34,19 +34,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tristate(options: argparse.Namespace) -> None:
-    from pipeline import kconfig, stages
+    from pipeline import configured, kconfig
 
-    found = stages.configuration(options.tree, options.objdir, options.arch, dict(options.variable))
+    found = configured.configuration(options.tree, options.objdir, options.arch, dict(options.variable))
     _warn(found.warnings)
     _deliver(options, kconfig.tristate_conf(found))
 
 
 def _thick(options: argparse.Namespace) -> None:
-    from pipeline import kbuild, stages
+    from pipeline import configured, kbuild
 
-    kernel = stages.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
-    _warn(kernel.configuration.warnings)
-    _deliver(options, kbuild.format_thick(kbuild.builtin_modules(kernel)))
+    kernel = configured.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
+    modules = kbuild.builtin_modules(kernel)
+    _warn((*kernel.configuration.warnings, *kernel.cache.warnings))
+    if options.explain:
+        for path, reason in kernel.cache.reasons.items():
+            print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)
+    _deliver(options, kbuild.format_thick(modules))
 
 
 def _ranges(options: argparse.Namespace) -> None:
@@ -164,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         "kallmodsyms thick --tree linux-6.1 --objdir build -o build/modules_thick.builtin",
     )
     tree_options(sub)
+    sub.add_argument("--explain", action="store_true", help="say of each directory that is evaluated again why")
 
     sub = command(
         "ranges",

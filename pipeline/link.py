@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import elf, files, kbuild, provider, stages, symbols
+from pipeline import configured, elf, files, kbuild, provider, stages, symbols
 from pipeline.errors import InputError
 from pipeline.kallsyms import assembly, reader, select
 from pipeline.kallsyms.dialect import Dialect
@@ -320,7 +320,7 @@ def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes
     if thick is None:
         thick = "modules_thick.builtin"
         hook.say("MODTHICK", thick)
-        kernel = stages.kernel_tree(hook.tree, ".", environment.get("ARCH"))
+        kernel = configured.kernel_tree(hook.tree, ".", environment.get("ARCH"))
         files.write(thick, kbuild.format_thick(kbuild.builtin_modules(kernel)))
     btf = hook.btf(plan) if "DEBUG_INFO_BTF" in hook.config else []
     if "KALLSYMS" in hook.config:

@@ -6,13 +6,12 @@ Nothing is decided here; each step is a few calls of the packages that know how.
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import elf, files, kbuild, kconfig, linkmap, symbols
+from pipeline import elf, files, kbuild, linkmap, symbols
 from pipeline.errors import InputError
 from pipeline.kallsyms import assembly, dialect, owners, reader, select, tables
 from pipeline.linkmap import image as link_image
@@ -20,40 +19,6 @@ from pipeline.linkmap import ranges as ranges_file
 
 RUNTIME = Path(__file__).parent / "runtime"
 """Where the C reader of the tables is."""
-
-Variables = Mapping[str, str]
-"""Variables of make's command line."""
-
-
-def host_arch() -> str:
-    """ARCH of this machine, as a kernel's top Makefile finds it (scripts/subarch.include)."""
-    machine = platform.machine()
-    rules = (
-        (r"i.86|x86_64", "x86"), (r"sun4u", "sparc64"), (r"arm.*", "arm"), (r"sa110", "arm"), (r"s390x", "s390"), (r"ppc.*", "powerpc"),
-        (r"mips.*", "mips"), (r"sh[234].*", "sh"), (r"aarch64.*", "arm64"), (r"riscv.*", "riscv"), (r"loongarch.*", "loongarch"),
-    )  # fmt: skip
-    return next((arch for pattern, arch in rules if re.fullmatch(pattern, machine)), machine)
-
-
-def configuration(
-    tree: str | os.PathLike[str], objdir: str | os.PathLike[str], arch: str | None, variables: Variables = {}
-) -> kconfig.Configuration:
-    """What `.config` in the build directory means. Raises InputError."""
-    tree, objdir, arch = Path(tree), Path(objdir), arch or os.environ.get("ARCH") or host_arch()
-    for place, what in ((tree, "source tree"), (objdir, "build directory")):
-        if not place.is_dir():
-            raise InputError(f"is no directory; it should be the {what}", path=place)
-    environment = kbuild.environment(tree, objdir, arch, variables)
-    return kconfig.load(tree, objdir / ".config", arch, environment, objdir=objdir)
-
-
-def kernel_tree(
-    tree: str | os.PathLike[str], objdir: str | os.PathLike[str], arch: str | None, variables: Variables = {}
-) -> kbuild.KernelTree:
-    """The evaluated tree that `.config` in the build directory asks for. Raises InputError."""
-    arch = arch or os.environ.get("ARCH") or host_arch()
-    return kbuild.load(tree, objdir, arch, configuration(tree, objdir, arch, variables), variables)
-
 
 def configured_values(objdir: str | os.PathLike[str]) -> dict[str, str]:
     """The values in include/config/auto.conf of a build directory, without CONFIG_. Raises InputError."""

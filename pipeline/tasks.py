@@ -18,7 +18,7 @@ from doit.dependency import FileChangedChecker
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from pipeline import files, kbuild, kconfig, link, objects, profile, stages
+from pipeline import configured, files, kbuild, kconfig, link, objects, profile, stages
 from pipeline.errors import InputError
 from pipeline.kallsyms import reader
 from pipeline.profile import Profile
@@ -373,7 +373,7 @@ class LinuxBuild(Build):
         return self._task(self._tristate_conf, found, reads=[CONFIG], writes=[TRISTATE_CONF], state=state)
 
     def _tristate_conf(self, found: list[str]) -> None:
-        configuration = stages.configuration(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
+        configuration = configured.configuration(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
         files.write(self.path(TRISTATE_CONF), kconfig.tristate_conf(configuration))
         found[:] = [str(self.profile.tree / name) for name in configuration.files]
 
@@ -384,7 +384,7 @@ class LinuxBuild(Build):
         return self._task(self._modules_thick, found, reads=[CONFIG, TRISTATE_CONF], writes=[THICK], state=state)
 
     def _modules_thick(self, found: list[str]) -> None:
-        kernel = stages.kernel_tree(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
+        kernel = configured.kernel_tree(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
         files.write(self.path(THICK), kbuild.format_thick(kbuild.builtin_modules(kernel)))
         found[:] = {name for directory in kernel.directories.values() for name in directory.files}
 

@@ -16,7 +16,7 @@ import pytest
 
 import truth
 from conftest import linux_tree
-from pipeline import kbuild, stages, symbols
+from pipeline import configured, kbuild, stages, symbols
 from pipeline.kallsyms import owners
 from pipeline.linkmap import builtin_ranges, ranges, read
 from test_linkmap import attribution
@@ -96,7 +96,7 @@ class Build:
         return ranges.parse(path)
 
     def modules(self) -> list[kbuild.Module]:
-        return kbuild.builtin_modules(stages.kernel_tree(self.tree, self.directory, self.arch))
+        return kbuild.builtin_modules(configured.kernel_tree(self.tree, self.directory, self.arch))
 
     def objects(self) -> list[str]:
         """Every object that the image may be linked from, in link order."""

@@ -3,8 +3,8 @@
 from pipeline.kbuild.directory import Directory
 from pipeline.kbuild.flags import compile_flags
 from pipeline.kbuild.modules import Module, builtin_modules, format_thick, parse_thick
-from pipeline.kbuild.top import environment
+from pipeline.kbuild.top import Environment, environment
 from pipeline.kbuild.tree import KernelTree, load
 
-__all__ = ["Directory", "KernelTree", "Module", "builtin_modules", "compile_flags", "environment", "format_thick", "load",
+__all__ = ["Directory", "Environment", "KernelTree", "Module", "builtin_modules", "compile_flags", "environment", "format_thick", "load",
            "parse_thick"]  # fmt: skip

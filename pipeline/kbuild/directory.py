@@ -102,7 +102,7 @@ class Context:
     def __init__(self, top: Top, values: Mapping[str, str] | None = None, like: Context | None = None) -> None:
         """`like` is a context of the same tree whose preparation may be reused where it read none of `values`."""
         self.top = top
-        self.base: dict[str, Variable] = {}
+        self.build = os.path.join(top.tree, "scripts/Makefile.build")
         changed = {f"CONFIG_{name}": Variable(value, True, Origin.FILE) for name, value in (values or {}).items()}
         if like is not None and not changed.keys() & like.head_reads:
             self.base = {**like.base, **changed}
@@ -114,8 +114,7 @@ class Context:
             evaluator.evaluate(top.auto_conf)
             base |= {name: variable for name, variable in evaluator.local.items() if variable is not None}
         base |= changed
-        build = os.path.join(top.tree, "scripts/Makefile.build")
-        program = top.sources.program(build) or Program(_OWN_HEAD, build)
+        program = top.sources.program(self.build) or Program(_OWN_HEAD, self.build)
         shared, self.head = _split_head(program)
         evaluator = Evaluator(
             top.objdir, base=base, sources=top.sources, promises=top.promises, shell_environment=self._shell_environment
@@ -144,15 +143,15 @@ class Context:
         """Evaluate the Kbuild file of a directory; `inherited` are exported variables that its parents changed."""
         evaluator = Evaluator(
             self.top.objdir,
-            base=self.base,
+            base={**self.base, **inherited} if inherited else self.base,
             sources=self.top.sources,
             promises=self.top.promises,
             shell_environment=self.shell_environment,
         )
-        evaluator.local.update(inherited)
         flags = {"need-builtin": "1" if built_in else "", "need-modorder": "1" if built_in or modular else ""}
         evaluator.set_command_line({"obj": path, **flags})
         evaluator.evaluate(self.head)
+        evaluator.files[self.build] = self.top.sources.program(self.build) is not None
         return evaluator
 
 
@@ -218,17 +217,15 @@ def summarize(evaluator: Evaluator, path: str, built_in: bool) -> Directory:
     )
 
 
-def inherit(evaluator: Evaluator, inherited: Mapping[str, Variable]) -> Mapping[str, Variable]:
-    """The exported variables that the directories below an evaluated one find changed."""
+def handed_on(evaluator: Evaluator) -> dict[str, Variable]:
+    """The exported variables that the directories below an evaluated one find changed by it."""
     if any(evaluator.value(name) for name in _SUBDIRECTORY_LISTS):
         evaluator.evaluate(SUBDIRECTORY_FLAGS)
-    changed = {
+    return {
         name: Variable(evaluator.exported_text(name, variable), True, Origin.ENVIRONMENT, True)
         for name, variable in evaluator.local.items()
         if variable is not None and variable.exported and variable.origin is not Origin.COMMAND_LINE
-        and inherited.get(name) is not variable
     }  # fmt: skip
-    return {**inherited, **changed} if changed else inherited
 
 
 def _paths(directory: str, words: Iterable[str]) -> tuple[str, ...]:

@@ -50,12 +50,18 @@ def builtin_modules(kernel_tree: KernelTree) -> list[Module]:
     flipped = {name: "m" for name in kernel_tree.configuration.tristates if values.get(name) == "y"}
     names = {f"CONFIG_{name}" for name in flipped}
     context = Context(kernel_tree.top, flipped, like=kernel_tree.context)
+    cache = kernel_tree.cache
+    cache.compare_flipped(context)
+    everywhere = not names.isdisjoint(kernel_tree.context.head_reads)
     modules: dict[Module, None] = {}
     for path in kernel_tree.entries():
         for below in _listing_order(kernel_tree, path):
-            directory = kernel_tree.directories[below]
-            if names & (directory.reads | kernel_tree.context.head_reads):
-                modules.update(dict.fromkeys(_of_directory(kernel_tree, below, context)))
+            if everywhere or not names.isdisjoint(kernel_tree.directories[below].reads):
+                found = cache.find_flipped(below, kernel_tree.inherited_forms(below))
+                if found is None:
+                    found = _of_directory(kernel_tree, below, context)
+                modules.update((Module(*fields), None) for fields in found)
+    cache.save()
     return list(modules)
 
 
@@ -74,22 +80,19 @@ def _listing_order(kernel_tree: KernelTree, path: str) -> Iterable[str]:
     return order
 
 
-def _of_directory(kernel_tree: KernelTree, path: str, context: Context) -> Iterable[Module]:
+def _of_directory(kernel_tree: KernelTree, path: str, context: Context) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The fields of each `Module` of a directory."""
     directory = kernel_tree.directories[path]
-    candidates = [name for name in directory.objects if name.endswith(".o")]
-    if not candidates:
-        return
+    looked = kernel_tree.top.promises.looked
     evaluator = kernel_tree.evaluator(path, context)
     prefix = "" if path == "." else path + "/"
     built_in = {posixpath.normpath(prefix + word) for word in split_words(evaluator.get("obj-y"))}
     modular = {posixpath.normpath(prefix + word) for word in split_words(evaluator.get("obj-m"))}
-    for name in candidates:
-        if name in modular and name not in built_in:
-            members = directory.composites.get(name)
-            if members is None:
-                yield Module(name)
-            elif members:
-                yield Module(name, tuple(sorted(set(members))))
+    candidates = [name for name in directory.objects if name.endswith(".o") and name in modular and name not in built_in]
+    found = [(name, directory.composites.get(name)) for name in candidates]
+    result = tuple((name, tuple(sorted(set(members or ())))) for name, members in found if members is None or members)
+    kernel_tree.cache.keep_flipped(path, evaluator, looked, result)
+    return result
 
 
 def format_thick(modules: Iterable[Module]) -> str:

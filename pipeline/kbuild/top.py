@@ -42,8 +42,9 @@ class Top:
         configuration: Configuration | None,
         overrides: Mapping[str, str],
         goal: str,
+        like: Top | None = None,
     ) -> None:
-        """Without a configuration, CONFIG_ variables are unset. Raises InputError."""
+        """Without a configuration, CONFIG_ variables are unset. `like` has read makefiles of the tree. Raises InputError."""
         self.tree = os.path.realpath(tree)
         self.objdir = os.path.realpath(objdir)
         self.overrides = {**({"ARCH": arch} if arch else {}), **overrides}
@@ -54,7 +55,8 @@ class Top:
             raise InputError("the build directory does not exist", path=objdir)
         automatic = Path(self.objdir, "include/config/auto.conf")
         self.auto_conf = None if configuration is None else Program(auto_conf(configuration), automatic)
-        self.sources = Sources({str(automatic): self.auto_conf, f"{automatic}.cmd": Program("", f"{automatic}.cmd")})
+        virtual = {str(automatic): self.auto_conf, f"{automatic}.cmd": Program("", f"{automatic}.cmd")}
+        self.sources = Sources(virtual, like and like.sources)
         self.promises = Promises()
         self.process = {name: value for name, value in process_environment().items() if name not in _FOREIGN}
         self.evaluator = Evaluator(
@@ -87,16 +89,16 @@ class Environment(Mapping[str, str]):
     """Exported variables. A value that needs a program to be run is computed when it is asked for."""
 
     def __init__(self, top: Top) -> None:
-        self._top = top
+        self.top = top
 
     def __getitem__(self, name: str) -> str:
-        return self._top.evaluator.force(self._top.exports[name])
+        return self.top.evaluator.force(self.top.exports[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._top.exports)
+        return iter(self.top.exports)
 
     def __len__(self) -> int:
-        return len(self._top.exports)
+        return len(self.top.exports)
 
 
 def environment(
@@ -104,7 +106,7 @@ def environment(
     objdir: str | os.PathLike[str],
     arch: str | None = None,
     overrides: Mapping[str, str] = {},
-) -> Mapping[str, str]:
+) -> Environment:
     """The environment that the tree's kconfig would run in: what the top Makefile exports, and the process environment.
 
     overrides: variables as on make's command line, such as LLVM or CROSS_COMPILE

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterator, Mapping
 
 from pipeline.errors import InputError
-from pipeline.kbuild.directory import Context, Directory, inherit, summarize
-from pipeline.kbuild.top import Top
-from pipeline.make import Evaluator, Variable
+from pipeline.kbuild.cache import Cache
+from pipeline.kbuild.directory import Context, Directory, handed_on, summarize
+from pipeline.kbuild.top import Environment, Top
+from pipeline.make import MARK, Evaluator, Variable
 from pipeline.make.lines import split_words
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class KernelTree:
     directories: in visiting order: those of vmlinux in link order, then those that only modules or subdir-y reach
     archives: what vmlinux is made of whole, in order: `built-in.a`, in some versions `lib/lib.a` …
     libraries: the archives of which only what is needed is linked
+    cache: what is known from an earlier run
     """
 
     top: Top
@@ -31,9 +33,11 @@ class KernelTree:
     directories: dict[str, Directory] = field(default_factory=dict)
     archives: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
-    _inherited: dict[str, Mapping[str, Variable]] = field(default_factory=dict, repr=False)
-    _below: dict[str, Mapping[str, Variable]] = field(default_factory=dict, repr=False)
+    cache: Cache = field(default_factory=Cache, repr=False)
+    _parents: dict[str, str] = field(default_factory=dict, repr=False)
     _modular: dict[str, bool] = field(default_factory=dict, repr=False)
+    _handed_on: dict[str, dict[str, Variable]] = field(default_factory=dict, repr=False)
+    _known: set[str] = field(default_factory=set, repr=False)
     _context: Context | None = field(default=None, repr=False)
     _owners: dict[str, Directory] | None = field(default=None, repr=False)
 
@@ -50,7 +54,25 @@ class KernelTree:
     def evaluator(self, path: str, context: Context | None = None) -> Evaluator:
         """Evaluate a visited directory once more, to look at variables such as its flags."""
         built_in = self.directories[path].built_in
-        return (context or self.context).evaluate(path, built_in, self._modular[path], self._inherited[path])
+        return (context or self.context).evaluate(path, built_in, self._modular[path], self._inherited(path))
+
+    def _inherited(self, path: str) -> dict[str, Variable]:
+        """The exported variables that the directories above changed.
+
+        Most of what is handed on are flags with markers, which the cache cannot keep: a directory that it knew is evaluated for them.
+        """
+        parent = self._parents[path]
+        if not parent:
+            return {}
+        if parent in self._known and any(MARK in variable.value for variable in self._handed_on[parent].values()):
+            self._handed_on[parent] = handed_on(self.evaluator(parent))
+            self._known.discard(parent)
+        return self._inherited(parent) | self._handed_on[parent]
+
+    def inherited_forms(self, path: str) -> dict[str, Variable]:
+        """The same with whatever markers, which is all that the cache compares."""
+        parent = self._parents[path]
+        return self.inherited_forms(parent) | self._handed_on[parent] if parent else {}
 
     def entries(self) -> list[str]:
         """The directories whose built-in.a vmlinux is made of."""
@@ -58,41 +80,50 @@ class KernelTree:
 
     def visit(self) -> None:
         """Evaluate every directory."""
+        self.cache.compare(self.context)
         for path in self.entries():
-            self._visit(path, "", True, {})
+            self._visit(path, "", True)
         for path in list(self.directories):
             self._visit_others(path)
 
-    def _visit(
-        self, path: str, parent: str, built_in: bool, inherited: Mapping[str, Variable], modular: bool = True
-    ) -> None:
+    def _visit(self, path: str, parent: str, built_in: bool, modular: bool = True) -> None:
         if path in self.directories:
             return
+        self._parents[path] = parent
+        self._modular[path] = modular
+        found = self.cache.find(path, (built_in, modular), self.inherited_forms(path))
+        if found:
+            fields, self._handed_on[path] = found
+            self.directories[path] = directory = Directory(*fields)
+            self._known.add(path)
+        else:
+            directory = self._evaluate(path, parent, built_in, modular)
+        if built_in:
+            for entry in directory.objects:
+                if entry.endswith("/"):
+                    self._visit(entry[:-1], path, True)
+
+    def _evaluate(self, path: str, parent: str, built_in: bool, modular: bool) -> Directory:
         problem = self._problem(path)
         if problem:
             place, line = self._who_names(path, parent)
             raise InputError(f"names the directory '{path}', which {problem}", path=place, line=line,
                              cure="correct the Makefile, or unpack the tree again")  # fmt: skip
+        inherited = self._inherited(path)
+        looked = self.top.promises.looked
         evaluator = self.context.evaluate(path, built_in, modular, inherited)
-        directory = summarize(evaluator, path, built_in)
-        self.directories[path] = directory
-        self._inherited[path] = inherited
-        self._modular[path] = modular
-        if not directory.subdirectories:
-            return
-        below = inherit(evaluator, inherited)
-        self._below[path] = below
-        if built_in:
-            for entry in directory.objects:
-                if entry.endswith("/"):
-                    self._visit(entry[:-1], path, True, below)
+        self.directories[path] = directory = summarize(evaluator, path, built_in)
+        self._handed_on[path] = handed_on(evaluator) if directory.subdirectories else {}
+        fields = tuple(vars(directory).values())
+        self.cache.keep(path, (built_in, modular), inherited, evaluator, looked, fields, self._handed_on[path])
+        return directory
 
     def _visit_others(self, path: str) -> None:
         directory = self.directories[path]
         modular = {entry[:-1] for entry in directory.objects + directory.modules if entry.endswith("/")}
         for below in directory.subdirectories:
             if below not in self.directories:
-                self._visit(below, path, False, self._below[path], modular=below in modular)
+                self._visit(below, path, False, modular=below in modular)
                 self._visit_others(below)
 
     def _problem(self, path: str) -> str | None:
@@ -172,14 +203,23 @@ def load(
     arch: str | None,
     configuration: Configuration,
     overrides: Mapping[str, str] = {},
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    environment: Environment | None = None,
 ) -> KernelTree:
-    """Evaluate a whole tree. `overrides` are variables as on make's command line. Raises InputError."""
-    top = Top(tree, objdir, arch, configuration, overrides, "vmlinux")
+    """Evaluate a whole tree. Raises InputError.
+
+    overrides: variables as on make's command line
+    cache: a file that keeps the evaluations for the next time, written by `builtin_modules`; None: no such file
+    environment: of the same tree; then its makefiles need not be read again
+    """
+    top = Top(tree, objdir, arch, configuration, overrides, "vmlinux", environment and environment.top)
     archives = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_OBJS"))]
     libraries = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_LIBS"))]
     if not any(archive.endswith("built-in.a") for archive in archives):
         archives.insert(0, "built-in.a")
     kernel_tree = KernelTree(top, configuration, archives=tuple(archives), libraries=tuple(libraries))
+    kernel_tree.cache = Cache(cache, (top.tree, top.objdir))
     kernel_tree.visit()
     return kernel_tree
 

@@ -2,7 +2,7 @@
 
 from pipeline.make.evaluator import Evaluator, Origin, Sources, Variable, glob, include_directories
 from pipeline.make.program import Program
-from pipeline.make.promises import MARK, Promises, process_environment
+from pipeline.make.promises import MARK, Promises, anonymous, process_environment
 
-__all__ = ["MARK", "Evaluator", "Origin", "Program", "Promises", "Sources", "Variable", "glob", "include_directories",
+__all__ = ["MARK", "Evaluator", "Origin", "Program", "Promises", "Sources", "Variable", "anonymous", "glob", "include_directories",
            "process_environment"]  # fmt: skip

@@ -7,6 +7,7 @@ expanded. Built-in rules and variables are off, as with `make -rR`.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 import re
 from enum import IntEnum
@@ -18,7 +19,8 @@ from pipeline.make.functions import PURE, BadArgument
 from pipeline.make.lines import BLANKS, SPACES, find_unquoted, split_assignment, split_words
 from pipeline.make.program import Kind, Line, Program, first_word, is_target_variable, make_words
 from pipeline.make.promises import MARK, Promises, Shell, process_environment
-from pipeline.files import read_text
+from pipeline.files import read_bytes, read_text
+from pipeline.state import Fingerprint
 
 VERSION = "4.3"
 FEATURES = (
@@ -64,19 +66,31 @@ class Variable:
 
 
 class Sources:
-    """Makefiles, read and cut into lines once. `virtual` gives files that need not exist; None says a file is absent."""
+    """Makefiles, read and cut into lines once. `virtual` gives files that need not exist; None says a file is absent.
 
-    def __init__(self, virtual: Mapping[str, Program | None] | None = None) -> None:
-        self._programs: dict[str, Program | None] = dict(virtual or {})
+    fingerprints: of each other file that was read; None where there was none
+    """
+
+    def __init__(self, virtual: Mapping[str, Program | None] | None = None, like: Sources | None = None) -> None:
+        """`like` has read files that need not be read again."""
+        self.virtual = dict(virtual or {})
+        self.fingerprints: dict[str, Fingerprint | None] = {} if like is None else like.fingerprints
+        self._programs: dict[str, Program | None] = {} if like is None else like._programs
 
     def program(self, path: str) -> Program | None:
         """The program at an absolute path, or None where there is no such file. Raises InputError on a bad one."""
-        try:
-            return self._programs[path]
-        except KeyError:
-            program = Program(read_text(path), path) if os.path.isfile(path) else None
-            self._programs[path] = program
-            return program
+        if path in self.virtual:
+            return self.virtual[path]
+        if path not in self._programs:
+            self._programs[path] = self.fingerprints[path] = None
+            if os.path.isfile(path):
+                # The fingerprint is of what was read, even if somebody is writing: stat comes first, and nothing is read twice.
+                stat = os.stat(path)
+                data = read_bytes(path)
+                digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+                self.fingerprints[path] = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, digest]
+                self._programs[path] = Program(data.decode("utf-8", "surrogateescape"), path)
+        return self._programs[path]
 
 
 class Evaluator:
@@ -662,7 +676,7 @@ def _equal(evaluator: Evaluator, left: str, right: str) -> bool:
         return evaluator.promises.is_empty(left)
     if not left:
         return evaluator.promises.is_empty(right)
-    return left == right or evaluator.force(left) == evaluator.force(right)
+    return evaluator.force(left) == evaluator.force(right)
 
 
 def _sides(text: str) -> tuple[Compiled, Compiled, str] | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from typing import Callable, Mapping, NamedTuple
 
 MARK = "\ud800"
@@ -38,13 +37,18 @@ class Application(NamedTuple):
 
 
 class Promises:
-    """The promises of one evaluation, or of several that exchange values."""
+    """The promises of one evaluation, or of several that exchange values.
+
+    commands: each command that was run, with its directory, to its output
+    looked: how often somebody had to know what a marker stands for
+    """
 
     def __init__(self) -> None:
         self._promises: list[Shell | Application] = []
         self._markers: dict[tuple, str] = {}
         self._values: dict[int, str] = {}
         self.commands: dict[tuple[str, str], str] = {}
+        self.looked = 0
 
     def shell(self, promise: Shell) -> str:
         """A marker for what the command prints, newlines turned into blanks and the last ones dropped."""
@@ -58,6 +62,7 @@ class Promises:
         """`text` with every marker replaced by what it stands for."""
         if MARK not in text:
             return text
+        self.looked += 1
         return _MARKER.sub(lambda match: self._value(int(match[1])), text)
 
     def is_empty(self, text: str) -> bool:
@@ -99,8 +104,15 @@ class Promises:
         return output
 
 
+def anonymous(text: str) -> str:
+    """`text` with every marker replaced by one that stands for nothing: what an evaluation sees that forces none."""
+    return _MARKER.sub(MARK, text) if MARK in text else text
+
+
 def run(command: str, shell: str, directory: str, environment: Mapping[str, str]) -> str:
     """Run a command as `$(shell …)` does and return its output on one line."""
+    import subprocess  # not needed by most runs, and takes long to import
+
     if not command.strip():
         return ""
     try:
