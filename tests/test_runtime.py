@@ -434,7 +434,7 @@ def test_damaged_tables_do_no_harm_at_length(build_harness, seed):
 @pytest.mark.parametrize("flags", [["gcc"], ["gcc", "-m32"], ["clang"], ["clang", "-m32"]], ids=" ".join)
 def test_freestanding_and_without_warnings(tmp_path, flags):
     """No header of a C library, no warning, and no function of one called but those that a compiler may always call."""
-    for source in sorted(RUNTIME.glob("*.c")):
+    for source in (RUNTIME / "kallmodsyms.c", RUNTIME / "kallmodsyms_linked.c"):
         target = tmp_path / "reader.o"
         command = [*flags, "-std=gnu11", "-ffreestanding", "-nostdinc", "-O2", "-fno-pie", "-c", "-o", target, source, *WARNINGS]
         include = subprocess.run([flags[0], "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()

@@ -130,17 +130,20 @@ static u32 count_addresses(const struct kallmodsyms_tables *tables,
  */
 static int read_name(struct kallmodsyms_cursor *cursor)
 {
-	const struct kallmodsyms_tables *tables = cursor->tables;
+	/* Copies, since the compiler must take it that each character written may change the tables. */
+	const struct kallmodsyms_table names = cursor->tables->names;
+	const struct kallmodsyms_table token_table = cursor->tables->token_table;
+	const struct kallmodsyms_table token_index = cursor->tables->token_index;
 	unsigned long offset = cursor->name, end;
 	int used = -1; /* the first character is the type */
 	u8 token, byte;
 
-	if (!read_u8(&tables->names, offset, &byte))
+	if (!read_u8(&names, offset, &byte))
 		return fault(cursor, "kallsyms_names", offset);
 	offset++;
 	end = byte & 0x7f;
 	if (byte & 0x80) {
-		if (!read_u8(&tables->names, offset, &byte))
+		if (!read_u8(&names, offset, &byte))
 			return fault(cursor, "kallsyms_names", offset);
 		offset++;
 		end |= (unsigned long)byte << 7;
@@ -149,12 +152,12 @@ static int read_name(struct kallmodsyms_cursor *cursor)
 		unsigned long character;
 		u16 start;
 
-		if (!read_u8(&tables->names, offset, &token))
+		if (!read_u8(&names, offset, &token))
 			return fault(cursor, "kallsyms_names", offset);
-		if (!read_u16(&tables->token_index, token, &start))
+		if (!read_u16(&token_index, token, &start))
 			return fault(cursor, "kallsyms_token_index", token * sizeof(start));
 		for (character = start;; character++) {
-			if (!read_u8(&tables->token_table, character, &byte))
+			if (!read_u8(&token_table, character, &byte))
 				return fault(cursor, "kallsyms_token_table", character);
 			if (!byte)
 				break;
@@ -170,6 +173,7 @@ static int read_name(struct kallmodsyms_cursor *cursor)
 	if (used < 0)
 		return fault(cursor, "kallsyms_names", cursor->name);
 	cursor->symbol.name[used] = '\0';
+	cursor->symbol.length = used;
 	cursor->name = end;
 	return KALLMODSYMS_OK;
 }
@@ -494,19 +498,30 @@ bool kallmodsyms_has_sizes(const struct kallmodsyms_tables *tables)
 	return tables->sizes.data || tables->size_codes.data;
 }
 
-/* In hexadecimal, with zeros in front up to `digits`, and a blank behind. */
-static void emit_number(unsigned long number, unsigned int digits, kallmodsyms_emit emit,
-			void *context)
-{
-	char text[2 * sizeof(number) + 1];
-	unsigned int at = sizeof(text);
+/* The columns before a name, put together from the last one to the first. */
+struct columns {
+	char text[2 * (2 * sizeof(long) + 1) + 2];
+	unsigned int start;
+};
 
-	text[--at] = ' ';
-	do {
-		text[--at] = "0123456789abcdef"[number & 0xf];
-		number >>= 4;
-	} while (number || sizeof(text) - 1 - at < digits);
-	emit(context, text + at, sizeof(text) - at);
+static void put_type(struct columns *columns, char type)
+{
+	columns->start = sizeof(columns->text);
+	columns->text[--columns->start] = ' ';
+	columns->text[--columns->start] = type;
+}
+
+/* In hexadecimal, with zeros in front up to `digits`, and a blank behind. */
+static void put_number(struct columns *columns, unsigned long number, unsigned int digits)
+{
+	unsigned int at = columns->start - 1;
+
+	columns->text[at] = ' ';
+	for (; number || digits; number >>= 4) {
+		columns->text[--at] = "0123456789abcdef"[number & 0xf];
+		digits -= !!digits;
+	}
+	columns->start = at;
 }
 
 static void emit_string(const char *string, kallmodsyms_emit emit, void *context)
@@ -518,12 +533,11 @@ static void emit_string(const char *string, kallmodsyms_emit emit, void *context
 	emit(context, string, length);
 }
 
-static void emit_type_and_name(char type, const char *name, kallmodsyms_emit emit, void *context)
+static void emit_columns(const struct columns *columns, const struct kallmodsyms_symbol *symbol,
+			 kallmodsyms_emit emit, void *context)
 {
-	const char letter[2] = { type, ' ' };
-
-	emit(context, letter, sizeof(letter));
-	emit_string(name, emit, context);
+	emit(context, columns->text + columns->start, sizeof(columns->text) - columns->start);
+	emit(context, symbol->name, symbol->length);
 }
 
 void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide,
@@ -532,14 +546,16 @@ void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool 
 	const struct kallmodsyms_symbol *symbol = &cursor->symbol;
 	struct kallmodsyms_modules modules;
 	char before = '\t', type = symbol->type;
+	struct columns columns;
 	const char *module;
 
 	if (symbol->modules && type >= 'A' && type <= 'Z')
 		type += 'a' - 'A';
-	emit_number(hide ? 0 : symbol->address, 2 * sizeof(long), emit, context);
+	put_type(&columns, type);
 	if (kallmodsyms_has_sizes(cursor->tables))
-		emit_number(hide ? 0 : symbol->size, 1, emit, context);
-	emit_type_and_name(type, symbol->name, emit, context);
+		put_number(&columns, hide ? 0 : symbol->size, 1);
+	put_number(&columns, hide ? 0 : symbol->address, 2 * sizeof(long));
+	emit_columns(&columns, symbol, emit, context);
 	if (kallmodsyms_modules(&modules, cursor->tables, symbol->modules)) {
 		while ((module = kallmodsyms_next_module(&modules))) {
 			emit(context, &before, 1);
@@ -556,8 +572,10 @@ void kallmodsyms_emit_kallsyms(const struct kallmodsyms_cursor *cursor, bool hid
 			       kallmodsyms_emit emit, void *context)
 {
 	const struct kallmodsyms_symbol *symbol = &cursor->symbol;
+	struct columns columns;
 
-	emit_number(hide ? 0 : symbol->address, 2 * sizeof(long), emit, context);
-	emit_type_and_name(symbol->type, symbol->name, emit, context);
+	put_type(&columns, symbol->type);
+	put_number(&columns, hide ? 0 : symbol->address, 2 * sizeof(long));
+	emit_columns(&columns, symbol, emit, context);
 	emit(context, "\n", 1);
 }

@@ -75,6 +75,7 @@ struct kallmodsyms_symbol {
 	u32 modules;		/* the owners, 0 for nobody; for kallmodsyms_modules() */
 	unsigned long address;
 	unsigned long size;	/* 0 where the image has no sizes */
+	u32 length;		/* of the name */
 	char type;		/* the letter that nm prints */
 	char name[KALLMODSYMS_NAME_LEN];
 };
