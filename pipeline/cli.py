@@ -41,7 +41,7 @@ def _tristate(options: argparse.Namespace) -> None:
     _deliver(options, kconfig.tristate_conf(found))
 
 
-def _thick(options: argparse.Namespace) -> None:
+def _thick(options: argparse.Namespace) -> int:
     from pipeline import configured, kbuild
 
     kernel = configured.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
@@ -50,7 +50,12 @@ def _thick(options: argparse.Namespace) -> None:
     if options.explain:
         for path, reason in kernel.cache.reasons.items():
             print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)
-    _deliver(options, kbuild.format_thick(modules))
+    if not options.check:
+        _deliver(options, kbuild.format_thick(modules))
+        return 0
+    disagreements = kbuild.check(kernel, modules)
+    _deliver(options, "".join(f"{line}\n" for line in disagreements))
+    return 1 if disagreements else 0
 
 
 def _ranges(options: argparse.Namespace) -> None:
@@ -169,6 +174,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     tree_options(sub)
     sub.add_argument("--explain", action="store_true", help="say of each directory that is evaluated again why")
+    sub.add_argument(
+        "--check",
+        action="store_true",
+        help="instead of the list, say where the objects in the build directory disagree with it; exit status 1 if any does",
+    )
 
     sub = command(
         "ranges",

@@ -313,6 +313,50 @@ def test_no_tree_and_no_build_directory(tmp_path):
         kbuild.load(tmp_path, tmp_path / "gone", None, configuration({}))
 
 
+# The list against what was built
+
+CHECKED = {
+    "Kbuild": "obj-y += d/\nobj-$(CONFIG_T) += gone/\n",
+    "d/Makefile": "obj-$(CONFIG_T) += a.o b.o c.o s.o\na-y := a1.o both.o asm.o ../e/a2.o\nb-y := b1.o both.o\nobj-y += always.o\n",
+    "gone/Makefile": "obj-$(CONFIG_T) += g.o\n",
+}
+BUILT = {"a1": "d/a", "both": "d/a d/b", "asm": None, "../e/a2": "d/a", "b1": "d/b", "c": "d/c", "s": "d/s", "always": "d/always"}
+
+
+def check_built(directory: Path, changed: dict[str, str | None], removed: tuple[str, ...] = ()) -> list[str]:
+    """What `check` says after a build of CHECKED in which objects were compiled for other modules than they should be."""
+    tree, objdir = directory / "tree", directory / "build"
+    make_tree(tree, {**CHECKED, "Makefile": TOP.replace("srctree := .", f"srctree := {tree}")})
+    for name, modules in {**BUILT, **changed}.items():
+        path = Path(os.path.normpath(objdir / "d" / f"{name}.o"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        flags = "" if modules is None else f"-DKBUILD_MODFILE='\"{modules}\"'" if modules else "-DMODULE"
+        path.with_name(f".{path.name}.cmd").write_text(f"cmd_{name}.o := gcc {flags} -DKBUILD_BASENAME='\"x\"' -c -o x.o x.c\n")
+    for name in removed:
+        (objdir / name).unlink()
+    kernel = kbuild.load(tree, objdir, None, configuration({"T": "y"}, "T"))
+    return kbuild.check(kernel, kbuild.builtin_modules(kernel))
+
+
+ABSENT = "gone/g.o: the directory gone was not built"
+
+
+@pytest.mark.parametrize(("changed", "removed", "expected"), [
+    ({"../gone/g": "gone/g"}, (), []),
+    ({}, (), [ABSENT]),
+    ({}, ("d/c.o", "d/.c.o.cmd"), ["d/c.o: d/c.o was not built", ABSENT]),
+    ({}, ("d/a1.o",), ["d/a.o: d/a1.o is gone, but its .cmd file is still there", ABSENT]),
+    ({}, ("d/.a1.o.cmd",), ["d/a.o: d/a1.o has no .cmd file, so make did not build it as it is now", ABSENT]),
+    ({"both": "d/a"}, (), ["d/b.o: d/both.o was compiled for d/a.o", ABSENT]),
+    ({"s": ""}, (), ["d/s.o: d/s.o was compiled for a loadable module", ABSENT]),
+    ({"always": "d/a"}, (), ["d/a.o: the build tree has d/always.o in it, which now is a part of something else", ABSENT]),
+    ({"old": "d/../d/b"}, (), ["d/b.o: the build tree has d/old.o in it, which nothing builds any more", ABSENT]),
+])  # fmt: skip
+def test_check(changed, removed, expected, tmp_path):
+    assert check_built(tmp_path, changed, removed) == expected
+
+
 # modules_thick.builtin
 
 PATHS = st.lists(st.sampled_from(["a", "b-c", "d.e", "_1", "x+"]), min_size=1, max_size=3).map(lambda parts: "/".join(parts) + ".o")

@@ -98,6 +98,12 @@ def test_every_symbol_against_the_commands_that_compiled_it(built):
     assert (comparison.missing, comparison.extra, comparison.wrong, comparison.unknown) == ([], [], [], [])
 
 
+def test_list_agrees_with_the_objects(built, linux_6_1):
+    command = [sys.executable, "-m", "pipeline.cli", "thick", "--check", "--arch", "x86_64", "--tree", linux_6_1, "--objdir", built]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 def test_later_make_goes_on_from_our_image(built, linux_6_1):
     """bzImage is made of the same vmlinux, whose tables are still there."""
     before = (built / "vmlinux").read_bytes()
