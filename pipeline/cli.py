@@ -74,6 +74,7 @@ def _tables(options: argparse.Namespace) -> None:
         absolute_percpu=options.absolute_percpu,
         base_relative=options.base_relative or rules.base_relative,
         lto_clang=options.lto_clang,
+        objects=options.objects,
         sizes=options.sizes,
     )
     _deliver(options, assembly.text(stages.kallsyms_tables(options.symbols, options.ranges, options.thick, chosen, rules)))
@@ -205,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--absolute-percpu", action="store_true", help="per-CPU symbols are absolute (CONFIG_KALLSYMS_ABSOLUTE_PERCPU)")
     sub.add_argument("--base-relative", action="store_true", help="32-bit offsets (CONFIG_KALLSYMS_BASE_RELATIVE)")
     sub.add_argument("--lto-clang", action="store_true", help="names end at .llvm. when they are compared (CONFIG_LTO_CLANG)")
+    sub.add_argument("--objects", action="store_true", help="tell symbols of one name and one module apart by their objects: {core.o}")
     sub.add_argument("--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1")
     sizes_option(sub)
 
