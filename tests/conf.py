@@ -49,13 +49,14 @@ class Conf:
 
 def make(tree: Path, arch: str, objdir: Path, *arguments: str) -> None:
     """Run make for a configuration target, free of variables of a make that may have started the tests."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    foreign = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in foreign}
     command = ["make", "-C", tree, f"O={objdir}", f"ARCH={arch}", *arguments]
     subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True)
 
 
 def spoiled(config: str, seed: int) -> str:
-    """A .config that no longer agrees with its Kconfig files: values changed, lines lost; for odd seeds in another order."""
+    """A .config that no longer agrees with its Kconfig files: values changed, lines lost, for odd seeds shuffled."""
     rng = random.Random(seed)
 
     def lines() -> Iterator[str]:

@@ -10,9 +10,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,15 +31,16 @@ __all__ = ["Configuration", "auto_conf", "autoconf_h", "dot_config", "load", "tr
 class Configuration:
     """What a .config means.
 
-    values: symbol (without CONFIG_) to value, as auto.conf has it and in its order: y, m, a number, a string without quotes.
-        A symbol that is n or not written is absent
+    values: symbol (without CONFIG_) to value, as auto.conf has it and in its order: y, m, a number, a string without
+        quotes. A symbol that is n or not written is absent
     types: of the same symbols: bool, tristate, int, hex or string, as declared (MODULES=n changes nothing)
     tristates: every symbol of the tree that is declared tristate, whatever its value
     files: the Kconfig files, relative to the tree, in the order of their first reading
     title: the main menu's title, second line of the header comment
     quoted: auto.conf of this tree has strings in quotes (before 5.17, 129ab0d2d9f3)
-    warnings: what is odd in the .config, `path:line: ...` each: an unknown symbol, a value that the symbol cannot have, two
-        assignments that contradict each other, one that dependencies overrule; what the Kconfig files had to say; a bad cache
+    warnings: what is odd in the .config, `path:line: ...` each: an unknown symbol, a value that the symbol cannot have,
+        two assignments that contradict each other, one that dependencies overrule; what the Kconfig files had to say; a
+        bad cache
     reread: why the Kconfig files were read; None if the cache knew what they say
     """
 
@@ -64,16 +67,18 @@ def load(
 
     A symbol that the file does not mention gets its default, as `make olddefconfig` would give it.
 
-    environment: the variables that the tree's top Makefile exports. $(NAME) sees no others; the commands of $(shell) also
-        have those of this process. ARCH defaults to `arch`, SRCARCH and srctree to what they usually are
+    environment: the variables that the tree's top Makefile exports. $(NAME) sees no others; the commands of $(shell)
+        also have those of this process. ARCH defaults to `arch`, SRCARCH and srctree to what they usually are
     objdir: where $(shell) runs; the directory of `config_file` if None
-    cache: a file to keep what the Kconfig files say, so that the next run need not read them (module `cache`); None: no such file
+    cache: a file to keep what the Kconfig files say, so that the next run need not read them (module `cache`); None: no
+    such file
     Raises InputError for whatever is wrong with a Kconfig file or the .config.
     """
     config_file = Path(config_file).absolute()
     model, reread, warnings = _model(tree, config_file, arch, environment, objdir, cache)
     assigned, lines, odd = dotconfig.read(config_file, model)
-    result = values.compute(model, assigned)
+    with _recursion(50_000):
+        result = values.compute(model, assigned)
     names, types = model.names, model.types
     written = {item: result.text(item) for item in model.order if item in result.written}
     listed = [item for item, text in written.items() if text != "n" or types[item] not in ("bool", "tristate")]
@@ -98,11 +103,12 @@ def dot_config(
     objdir: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> str:
-    """The full .config that follows from a partial one, as `make olddefconfig` writes it. Arguments and errors as `load`."""
+    """The full .config that follows from a partial one, as `make olddefconfig` writes it. Otherwise as `load`."""
     config_file = Path(config_file).absolute()
     model, _, _ = _model(tree, config_file, arch, environment, objdir, cache)
     assigned, _, _ = dotconfig.read(config_file, model)
-    return dotconfig.write(model, values.compute(model, assigned))
+    with _recursion(50_000):
+        return dotconfig.write(model, values.compute(model, assigned))
 
 
 def _model(
@@ -124,5 +130,20 @@ def _model(
         if not path.exists():
             raise InputError("no such file", path=path, cure=cure)
     defaults = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree)}
-    model, reread, warnings = kept.model(cache and Path(cache), tree, objdir, ChainMap(environment, defaults))
+    with _recursion(10_000):
+        model, reread, warnings = kept.model(cache and Path(cache), tree, objdir, ChainMap(environment, defaults))
     return model, reread, model.notices + warnings
+
+
+@contextlib.contextmanager
+def _recursion(limit: int) -> Iterator[None]:
+    """Allow calls this deep. kconfiglib takes one for each `select` of a symbol (6.12 selects REGMAP_I2C 497 times) and
+    Python allows 1000. Evaluation may go deeper than parsing, so that what is too deep is found while there is a line
+    to blame.
+    """
+    saved = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(saved, limit))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(saved)

@@ -121,7 +121,7 @@ class _Builder:
         return number
 
     def depends(self, item: Item) -> object:
-        """The conditions of all definitions, ORed. One without any does not make it y (expr_alloc_or() of no expression)."""
+        """The conditions of all definitions, ORed. One without any does not make it y: expr_alloc_or() of nothing."""
         conditions = [node.dep for node in item.nodes if node.dep is not self.yes]
         result = conditions[0] if conditions else self.yes
         for condition in conditions[1:]:

@@ -1,12 +1,14 @@
-"""Keep what the Kconfig files came to, between runs and between configurations: a tree's model, and the answers to $(shell).
+"""Keep what the Kconfig files came to, between runs and between configurations: a tree's model, and the answers to
+$(shell).
 
-One file, which may be deleted at any time. It holds by content: of the Kconfig files and of those sources of the tree's `conf` that
-are looked at; of the scripts that $(shell) runs, and the identity of its programs; of the variables that any of these mention; of
-this program. That is more than make's own include/config/auto.conf.cmd, which knows neither scripts nor compilers. What goes
-unnoticed is a tool that neither a command nor a script of the tree names: the toolchain behind a `rustc` that only chooses one.
+One file, which may be deleted at any time. It holds by content: of the Kconfig files and of those sources of the tree's
+`conf` that are looked at; of the scripts that $(shell) runs, and the identity of its programs; of the variables that
+any of these mention; of this program. That is more than make's own include/config/auto.conf.cmd, which knows neither
+scripts nor compilers. What goes unnoticed is a tool that neither a command nor a script of the tree names: the
+toolchain behind a `rustc` that only chooses one.
 
-The answers are a part of their own, so that an edited Kconfig file does not cost the compiler probes (half of the time).
-Two runs at once write a whole file each, under a name of its own; the later rename stays.
+The answers are a part of their own, so that an edited Kconfig file does not cost the compiler probes (half of the
+time). Two runs at once write a whole file each, under a name of its own; the later rename stays.
 """
 
 from __future__ import annotations
@@ -33,14 +35,15 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _SCRIPT = re.compile(r"[\w.-]+\.(?:sh|py|pl|awk)\b")
 
 Conditions = dict[str, dict[str, Any]]
-"""What a part of the cache depends on: variables, name to value or None; files, path to fingerprint or None; programs, name to
-[path, size, mtime in ns, ctime in ns] or None."""
+"""What a part of the cache depends on: variables, name to value or None; files, path to fingerprint or None; programs,
+name to [path, size, mtime in ns, ctime in ns] or None."""
 
 
 def model(
     path: Path | None, tree: Path, objdir: Path, environment: Mapping[str, str]
 ) -> tuple[Model, str | None, list[str]]:
-    """The model of `tree`; why its Kconfig files had to be read for that, None if they had not; warnings about the cache.
+    """The model of `tree`; why its Kconfig files had to be read for that, None if they had not; warnings about the
+    cache.
 
     path: the cache file; None keeps nothing
     environment: only the variables that matter are looked at, unless the Kconfig files are read

@@ -20,8 +20,8 @@ _VALID = {"int": re.compile(r"-?(?:0|[1-9][0-9]*)"), "hex": re.compile(r"(?:0[xX
 def read(path: Path, model: Model) -> tuple[dict[int, int | str], dict[int, int], list[str]]:
     """What `path` assigns: item to value in the order of the file, item to line number, and warnings.
 
-    As conf_read_simple() in scripts/kconfig/confdata.c: of two assignments the later counts, and one that the symbol's type
-    does not allow counts as none. A symbol that the model does not have is only warned about.
+    As conf_read_simple() in scripts/kconfig/confdata.c: of two assignments the later counts, and one that the symbol's
+    type does not allow counts as none. A symbol that the model does not have is only warned about.
     Raises InputError for a file that cannot be read and for a line that is neither an assignment nor a comment.
     """
     numbers = {model.names[item]: item for item in model.order}
@@ -53,7 +53,8 @@ def overruled(
         wanted = "nmy"[value] if isinstance(value, int) else value
         text = values.text(item)
         if text != wanted and item not in model.transitional:
-            yield f"{path}:{lines[item]}: CONFIG_{model.names[item]}={wanted} is overruled: what it depends on makes it {text}"
+            name = f"{path}:{lines[item]}: CONFIG_{model.names[item]}"
+            yield f"{name}={wanted} is overruled: what it depends on makes it {text}"
 
 
 def write(model: Model, values: Values) -> str:

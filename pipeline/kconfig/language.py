@@ -2,12 +2,12 @@
 
 kconfiglib 14.1.0 knows the language of Linux 5.4. What came later, and what is done about it:
 
-- `modules` as a line of its own (5.13, was `option modules`) and `transitional` (6.18, f9afce4f32e9): the text of a file is
-  rewritten to older words as it is read, line for line, so that locations stay true.
+- `modules` as a line of its own (5.13, was `option modules`) and `transitional` (6.18, f9afce4f32e9): the text of a
+  file is rewritten to older words as it is read, line for line, so that locations stay true.
 - `depends on A if B` (7.0, 76df6815dab7): parsed here, as A || B = n.
 
-Nothing is read from the environment of this process; `$(NAME)`, `$(shell,...)` and `source` behave as in the kernel's `conf`
-running in `objdir`.
+Nothing is read from the environment of this process; `$(NAME)`, `$(shell,...)` and `source` behave as in the kernel's
+`conf` running in `objdir`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Kconfig(kconfiglib.Kconfig):
         self.missing: list[str] = []
         self.notices: list[str] = []
         self.modules_seen = False
-        # A module of extra functions that is not there; by default kconfiglib imports whatever `kconfigfunctions` it finds.
+        # A module of extra functions that is not there; by default kconfiglib imports whatever `kconfigfunctions` it
+        # finds.
         with _environment({**environment, "srctree": str(tree), "KCONFIG_FUNCTIONS": "pipeline.kconfig.none"}):
             super().__init__("Kconfig", warn_to_stderr=False)
 
@@ -77,7 +78,8 @@ class Kconfig(kconfiglib.Kconfig):
         return io.StringIO(_NEW_ATTRIBUTE.sub(_older_attribute, text), newline=None)
 
     def _lookup_sym(self, name: str) -> kconfiglib.Symbol:
-        # kconfiglib makes MODULES before it reads anything. `syms` must be in the order of first mention (`hash_order`).
+        # kconfiglib makes MODULES before it reads anything. `syms` must be in the order of first mention
+        # (`build._ordered`).
         if name == "MODULES" and not self.modules_seen and "MODULES" in self.syms:
             self.modules_seen = True
             self.syms["MODULES"] = self.syms.pop("MODULES")
@@ -118,6 +120,10 @@ class Kconfig(kconfiglib.Kconfig):
     def _notice(self, text: str) -> None:
         self.notices.append(f"{self.tree / self.filename}:{self.linenr}: {text}")
 
+    def _set_type(self, item: kconfiglib.Symbol | kconfiglib.Choice, type_: int) -> None:
+        if not item.orig_type:  # of two types the first counts: menu_set_type() in scripts/kconfig/menu.c
+            item.orig_type = type_
+
     def _expect_str_and_eol(self) -> str:
         name = super()._expect_str_and_eol()
         if self._tokens[0] is not kconfiglib._T_SOURCE:
@@ -129,8 +135,8 @@ class Kconfig(kconfiglib.Kconfig):
                 return glob.escape(path)
             self.missing.append(path)
         raise InputError(
-            f"'{name}' is sourced but does not exist", path=self.tree / self.filename, line=self.linenr, text=self._line,
-            cure="unset variables expand to nothing: is the architecture right, is the tree complete?",
+            f"'{name}' is sourced but does not exist", path=self.tree / self.filename, line=self.linenr,
+            text=self._line, cure="unset variables expand to nothing: is the architecture right, is the tree complete?",
         )
 
     def _expect_expr_and_eol(self) -> object:
@@ -158,7 +164,8 @@ def parse(
     """Parse `tree`/Kconfig and all it sources. `tree` and `objdir` are absolute.
 
     answers: what commands of $(shell) would print (standard output, standard error), as far as that is known
-    Raises InputError for whatever is wrong with a file: syntax, encoding, a source loop, a missing file, a dependency loop.
+    Raises InputError for whatever is wrong with a file: syntax, encoding, a source loop, a missing file, a dependency
+    loop.
     """
     kconfig = Kconfig.__new__(Kconfig)
     try:
@@ -176,15 +183,15 @@ def parse(
 
 
 def _translated(message: str, tree: Path) -> InputError:
-    """kconfiglib's message as ours. It has three shapes: located, located with the line quoted, and an unended block."""
+    """kconfiglib's message as ours. It has three shapes: located, located with the line quoted, an unended block."""
     if match := _UNENDED.fullmatch(message):
         return InputError(match["message"], path=tree / match["path"], cure=CURE)
     match = _LOCATED.fullmatch(message)
     if not match:  # a dependency loop; each symbol on it carries its place
         place = re.search(r"defined at ([^\s:]+):(\d+)", message)
         return InputError(
-            " ".join(message.split()), path=tree / (place[1] if place else "Kconfig"), line=int(place[2]) if place else None,
-            cure=CURE,
+            " ".join(message.split()), path=tree / (place[1] if place else "Kconfig"),
+            line=int(place[2]) if place else None, cure=CURE,
         )
     place = {"path": tree / match["path"], "line": int(match["line"]), "cure": CURE}
     if quoted := _QUOTED.fullmatch(match["message"]):

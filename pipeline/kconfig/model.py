@@ -1,7 +1,8 @@
-"""What the values of a configuration follow from, and nothing else: numbers, strings, lists and dicts, which `cache` can keep.
+"""What the values of a configuration follow from, and nothing else: numbers, strings, lists and dicts, which `cache`
+can keep.
 
-Symbols, constants and choices are items. An item and an expression are both known by a number: first come the items, of which
-0, 1, 2 are the constants n, m, y, whose value is their number, then the operations:
+Symbols, constants and choices are items. An item and an expression are both known by a number: first come the items, of
+which 0, 1, 2 are the constants n, m, y, whose value is their number, then the operations:
 
     (AND, (number, ...))        the least of them
     (OR, (number, ...))         the greatest
@@ -63,8 +64,8 @@ class Model(NamedTuple):
     operations: see above
     modules: the item whose value allows m
     order: the defined symbols in the order of auto.conf
-    layout: the menu tree as .config has it: a symbol's item, or a heading (text, condition, what): "comment", "menu" and, after
-        what is in the menu, "end"
+    layout: the menu tree as .config has it: a symbol's item, or a heading (text, condition, what): "comment", "menu"
+        and, after what is in the menu, "end"
     files: the Kconfig files, relative to the tree, in the order of their first reading
     title: the main menu's
     notices: what the Kconfig files had to say while they were read, `path:line: ...`

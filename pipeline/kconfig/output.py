@@ -7,8 +7,8 @@
     CONFIG_LOCALVERSION=-rc1                            #define CONFIG_LOCALVERSION "-rc1"
     CONFIG_PHYSICAL_START=0x0                           #define CONFIG_PHYSICAL_START 0x0
 
-The order is that of `Configuration.values`. Format: __print_symbol() and print_symbol_for_c() in scripts/kconfig/confdata.c of 6.1
-and 6.12; tristate.conf as the kernel had it until 5.5 (8b41fc4454e3 removed it).
+The order is that of `Configuration.values`. Format: __print_symbol() and print_symbol_for_c() in
+scripts/kconfig/confdata.c of 6.1 and 6.12; tristate.conf as the kernel had it until 5.5 (8b41fc4454e3 removed it).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A model and what a .config assigns in, the value of every symbol out.
 
-The rules are those of sym_calc_value() and expr_calc_value() in scripts/kconfig of 6.1 and 6.12; where the two differ, the
-model's dialect says which way to go. Not kconfiglib's own: those are 5.4's, and imply, choices and ranges have changed since.
+The rules are those of sym_calc_value() and expr_calc_value() in scripts/kconfig of 6.1 and 6.12; where the two differ,
+the model's dialect says which way to go. Not kconfiglib's own: those are 5.4's, and imply, choices and ranges have
+changed since.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ _RELATIONS = {
 }
 _BASE = {"int": 10, "hex": 16}
 _EMPTY = {"int": "0", "hex": "0x0"}
-_NUMBER = {8: re.compile(r"[0-7]+"), 10: re.compile(r"\s*[-+]?[0-9]+"), 16: re.compile(r"\s*[-+]?(?:0[xX](?=[0-9a-fA-F]))?[0-9a-fA-F]+")}
+_NUMBER = {
+    8: re.compile(r"[0-7]+"),
+    10: re.compile(r"\s*[-+]?[0-9]+"),
+    16: re.compile(r"\s*[-+]?(?:0[xX](?=[0-9a-fA-F]))?[0-9a-fA-F]+"),
+}
 
 
 def compute(model: Model, assigned: Assigned) -> Values:
@@ -136,7 +141,7 @@ class Values:
                 selected = self.of(model.selected[item])
             if implied is None:
                 implied = self.of(model.implied[item])
-            if not visible and not selected and not implied and item not in model.defaults and item not in model.transitional:
+            if not (visible or selected or implied or item in model.defaults or item in model.transitional):
                 return N
         elif visible != Y and model.dialect.modal:
             selected = implied = N
@@ -213,7 +218,12 @@ class Values:
         choice = self.model.choices[item]
         prompt = self.of(choice.prompt)
         as_bool = choice.type != "tristate" or not self.modules
-        given = max(self.given[item].values(), default=N)
+        given = N
+        for value in self.given[item].values():
+            if value == M and given == Y:  # "inconsistent choice state": conf_read_simple() forgets what was given
+                given = N
+                break
+            given = max(given, value)
         tri = min(given, Y if prompt and as_bool else prompt)
         if not choice.optional:
             tri = max(tri, min(prompt, M))
@@ -235,8 +245,8 @@ class Values:
 
     @staticmethod
     def _priority_selection(given: Assigned, shown: list[int], default: int | None) -> int | None:
-        # sym_calc_choice(): the last y of the .config; or the default, unless that was given n; or the first member that the
-        # .config does not mention; or else the one that was given n first.
+        # sym_calc_choice(): the last y of the .config; or the default, unless that was given n; or the first member
+        # that the .config does not mention; or else the one that was given n first.
         given = {member: value for member, value in given.items() if member in shown}
         last = next((member for member in reversed(given) if given[member] == Y), None)
         if last is not None:
@@ -257,6 +267,8 @@ class Values:
         pair: tuple = tuple(map(_parsed, texts, types)) if types != ("string", "string") else (None, None)
         if None in pair:
             pair = tuple(text.encode(errors="surrogateescape") for text in texts)
+        elif "hex" in types:
+            pair = tuple(number % (1 << 64) for number in pair)
         return Y if _RELATIONS[operator](*pair) else N
 
 
@@ -267,11 +279,12 @@ def _number(text: str, base: int) -> int:
 
 
 def _parsed(text: str, type_: str) -> int | None:
-    """expr_parse_string(): the number that the whole text is, or None. n, m, y are 0, 1, 2."""
+    """expr_parse_string(): the number of 64 bits that the whole text is, or None. n, m, y are 0, 1, 2."""
     if type_ in ("bool", "tristate"):
         return "nmy".index(text)
     base = _BASE.get(type_)
     if base is None:
         base = 16 if text[:2] in ("0x", "0X") else 8 if text[:1] == "0" and len(text) > 1 else 10
-    match = _NUMBER[base].fullmatch(text)
-    return int(text, base) if match else None
+    number = int(text, base) if _NUMBER[base].fullmatch(text) else None
+    limit = 1 << (64 if type_ == "hex" else 63)
+    return number if number is not None and -limit <= number < limit else None
