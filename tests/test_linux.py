@@ -1,9 +1,5 @@
-"""A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what the running kernel says of itself.
+"""A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what the running kernel says of itself."""
 
-The build takes about four minutes on two cores. KALLMODSYMS_BUILDS=DIR keeps it in DIR from one run to the next.
-"""
-
-import os
 import re
 import subprocess
 import sys
@@ -14,17 +10,6 @@ import qemu
 import truth
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="session")
-def built(linux_6_1, tmp_path_factory):
-    """The build directory of config/linux-small.yaml."""
-    kept = os.environ.get("KALLMODSYMS_BUILDS")
-    objdir = Path(kept, "linux-small-6.1") if kept else tmp_path_factory.mktemp("linux") / "objdir"
-    command = [sys.executable, "-m", "doit", "profile=config/linux-small.yaml", f"tree={linux_6_1}", f"objdir={objdir}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return objdir
 
 
 @pytest.fixture(scope="session")

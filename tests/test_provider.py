@@ -1,0 +1,75 @@
+"""/proc/kallmodsyms of a real, unpatched Linux that `kallmodsyms link` made: against our decoding of its vmlinux, against /proc/kallsyms
+of the same boot, and against what nm says of a loaded module."""
+
+import re
+import subprocess
+
+import pytest
+import qemu
+
+BUSYBOX = "/bin/busybox"
+AS_NOBODY = f'{BUSYBOX} su nobody -s /bin/sh -c "{BUSYBOX} cat'
+BLOCK = 17711  # no multiple of a page, and about a hundred of them are the file
+
+COMMANDS = f"""
+{BUSYBOX} insmod /crc7.ko
+{BUSYBOX} cat /proc/kallmodsyms > /lines
+{BUSYBOX} cat /proc/kallsyms > /kallsyms
+{AS_NOBODY} /proc/kallmodsyms" > /nobody
+{AS_NOBODY}" < /proc/kallmodsyms | {BUSYBOX} cmp - /lines && echo the opener counts
+i=0
+while [ $i -lt 100 ]; do {BUSYBOX} dd if=/proc/kallmodsyms bs={BLOCK} skip=$i count=1 iflag=fullblock 2>/dev/null; i=$((i + 1)); done > /blocks
+{BUSYBOX} dd if=/lines bs={BLOCK} count=100 iflag=fullblock 2>/dev/null | {BUSYBOX} cmp - /blocks && echo seeks agree
+{BUSYBOX} dd if=/proc/kallmodsyms bs=1013 2>/dev/null | {BUSYBOX} cmp - /lines && echo short reads agree
+{BUSYBOX} rmmod crc7
+{BUSYBOX} grep -q 'crc7]' /proc/kallmodsyms || echo the module is gone
+"""
+
+
+@pytest.fixture(scope="module")
+def module(built, linux_6_1, make_linux):
+    """crc7.ko of the same configuration."""
+    make_linux(built, linux_6_1, "modules")
+    return built / "lib/crc7.ko"
+
+
+@pytest.fixture(scope="module")
+def booted(built, module, tmp_path_factory):
+    """What root and nobody read, /proc/kallsyms, and the console."""
+    wanted = ["/lines", "/kallsyms", "/nobody"]
+    contents, console = qemu.run(tmp_path_factory.mktemp("boot"), built / "vmlinux", wanted, commands=COMMANDS, extra=[module])
+    return *(content.decode() for content in contents), console
+
+
+def test_the_image_part_is_what_we_decode(built, booted):
+    root, *_ = booted
+    listing = (built / "kallmodsyms").read_text()
+    assert len(listing.splitlines()) > 15000
+    assert root[: len(listing)] == listing
+
+
+def test_loaded_modules_follow_with_the_sizes_of_their_symbols(booted, module, built):
+    root, *_ = booted
+    loaded = root[len((built / "kallmodsyms").read_text()) :].splitlines()
+    assert all(line.endswith("\t[crc7]") for line in loaded)
+    symbols = {name: int(size, 16) for size, name in (re.fullmatch(r"\S+ (\S+) \S (\S+)\t\[crc7\]", line).groups() for line in loaded)}
+    nm = subprocess.run(["nm", "-S", module], capture_output=True, text=True, check=True).stdout
+    sizes = {words[3]: int(words[1], 16) for line in nm.splitlines() if len(words := line.split()) == 4}
+    assert symbols["crc7_be_syndrome_table"] == 256
+    assert {name: size for name, size in symbols.items() if size} == {name: sizes[name] for name in symbols if sizes.get(name)}
+
+
+def test_every_line_of_kallsyms_is_there_in_its_order(booted):
+    root, kallsyms, *_ = booted
+    ours = [re.sub(r"^(\S+) \S+ \S (\S+).*", r"\1 \2", line) for line in root.splitlines()]
+    assert ours == [re.sub(r"^(\S+) \S (\S+).*", r"\1 \2", line) for line in kallsyms.splitlines()]
+
+
+def test_nobody_sees_the_same_names_without_addresses_and_sizes(booted):
+    root, _, nobody, _ = booted
+    assert nobody == re.sub(r"^\S+ \S+ ", "0" * 16 + " 0 ", root, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("what", ["the opener counts", "seeks agree", "short reads agree", "the module is gone"])
+def test_reads(booted, what):
+    assert what in booted[-1].splitlines()
