@@ -34,6 +34,7 @@ class Profile:
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
     sizes: how symbol sizes are stored: `compact`, `dense` or `none`
+    provider: whether a real kernel gets /proc/kallmodsyms
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Profile:
     make: Mapping[str, str] = field(default_factory=dict)
     jobs: int = 0
     sizes: str = "compact"
+    provider: bool = True
 
     @property
     def has_make(self) -> bool:
@@ -102,6 +104,9 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str])
         raise wrong("jobs", "'jobs' is not a number") from None
     if settings.setdefault("sizes", "compact") not in SIZES:
         raise wrong("sizes", f"'sizes' is none of {', '.join(SIZES)}")
+    if str(settings.setdefault("provider", True)).lower() not in ("true", "false"):
+        raise wrong("provider", "'provider' is neither true nor false")
+    settings["provider"] = str(settings["provider"]).lower() == "true"
 
     profile = Profile(path=path, make=make, **settings)
     if not (profile.tree / "Makefile").is_file():

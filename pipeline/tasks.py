@@ -406,7 +406,8 @@ class LinuxBuild(Build):
 
     def _make(self, goal: str, quiet: bool = False) -> None:
         """Run the tree's make; `quiet`: without its words, unless it fails. The hook is on its command line for every goal: without it make would link vmlinux anew."""
-        program = shlex.join([sys.executable, "-m", "pipeline.cli", "link", "--sizes", self.profile.sizes, "--thick", THICK])
+        options = ["--sizes", self.profile.sizes, "--thick", THICK, *([] if self.profile.provider else ["--no-provider"])]
+        program = shlex.join([sys.executable, "-m", "pipeline.cli", "link", *options])
         same = self.objdir.resolve() == self.profile.tree.resolve()
         command = [
             "make", "-C", str(self.profile.tree), *([] if same else [f"O={self.objdir}"]), f"ARCH={self.profile.arch}",
