@@ -6,7 +6,7 @@ kconfiglib 14.1.0 knows the language of Linux 5.4. What came later, and what is 
   file is rewritten to older words as it is read, line for line, so that locations stay true.
 - `depends on A if B` (7.0, 76df6815dab7): parsed here, as A || B = n.
 
-`$(NAME)`, `$(shell,...)` and `source` behave as in the kernel's `conf` that runs in `objdir` with the given environment.
+`$(NAME)`, `$(shell,...)` and `source` behave as in the kernel's `conf`, run in `objdir` with the given environment.
 """
 
 from __future__ import annotations
