@@ -60,7 +60,8 @@ class Filler(NamedTuple):
 class Layout:
     """One linker map. `outputs` and `inputs` are in its order.
 
-    anchors: of an output section (an index of `outputs`), the first symbol listed in it: a marker at its start, or an object's
+    anchors: of an output section (an index of `outputs`), the first symbol listed in it: a marker at its start, or an object's. Not
+        one with a dot in its name, which is a compiler's and repeats
     """
 
     outputs: list[Output] = field(default_factory=list)
@@ -75,7 +76,7 @@ class Layout:
         if not self.inputs or len(name.split()) != 1:
             return
         output, _, start, size, *_ = self.inputs[-1]
-        if output not in self.anchors:
+        if output not in self.anchors and name.isidentifier():
             self.anchors[output] = address, name
         if address == start + size:
             self.ends.append(EndLabel(len(self.inputs) - 1, address, name))
