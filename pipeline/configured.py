@@ -26,8 +26,9 @@ def host_arch() -> str:
     """ARCH of this machine, as a kernel's top Makefile finds it (scripts/subarch.include)."""
     machine = platform.machine()
     rules = (
-        (r"i.86|x86_64", "x86"), (r"sun4u", "sparc64"), (r"arm.*", "arm"), (r"sa110", "arm"), (r"s390x", "s390"), (r"ppc.*", "powerpc"),
-        (r"mips.*", "mips"), (r"sh[234].*", "sh"), (r"aarch64.*", "arm64"), (r"riscv.*", "riscv"), (r"loongarch.*", "loongarch"),
+        (r"i.86|x86_64", "x86"), (r"sun4u", "sparc64"), (r"arm.*", "arm"), (r"sa110", "arm"), (r"s390x", "s390"),
+        (r"ppc.*", "powerpc"), (r"mips.*", "mips"), (r"sh[234].*", "sh"), (r"aarch64.*", "arm64"), (r"riscv.*", "riscv"),
+        (r"loongarch.*", "loongarch"),
     )  # fmt: skip
     return next((arch for pattern, arch in rules if re.fullmatch(pattern, machine)), machine)
 

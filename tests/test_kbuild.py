@@ -167,7 +167,10 @@ DECISIONS = {
     "single": ("obj-$(CONFIG_T) += a.o", {"y": "d/a.o:\n"}),
     "bool": ("obj-$(CONFIG_B) += a.o", {}),
     "always": ("obj-y += a.o", {}),
-    "composite": ("obj-$(CONFIG_T) += a.o\na-objs := b.o\na-$(CONFIG_B) += c.o d.o\na-$(CONFIG_N) += e.o", {"y": "d/a.o: d/b.o d/c.o d/d.o\n"}),
+    "composite": (
+        "obj-$(CONFIG_T) += a.o\na-objs := b.o\na-$(CONFIG_B) += c.o d.o\na-$(CONFIG_N) += e.o",
+        {"y": "d/a.o: d/b.o d/c.o d/d.o\n"},
+    ),
     "members-by-tristate": ("obj-$(CONFIG_T) += a.o\na-$(CONFIG_T) += c.o b.o", {"y": "d/a.o: d/b.o d/c.o\n"}),
     "composite-without-members": ("obj-$(CONFIG_T) += a.o\na-$(CONFIG_N) += b.o", {}),
     "subst-m-y": ("obj-$(subst m,y,$(CONFIG_T)) += a.o", {}),
@@ -278,12 +281,13 @@ def test_flags(tmp_path):
 
 
 MISTAKES = {
-    "absent-directory": ({"Kbuild": "\nobj-y += d/\nobj-y += gone/\n"}, "Kbuild:3: names the directory 'gone', which does not exist"),
+    "absent-directory": ({"Kbuild": "\nobj-y += d/\nobj-y += gone/\n"},
+                         "Kbuild:3: names the directory 'gone', which does not exist"),
     "no-makefile": ({"Kbuild": "obj-y += e/\n", "e/x": ""}, "e/Makefile"),
     "syntax": ({"Kbuild": "obj-y += d/\n", "d/Makefile": "ifdef X\nobj-y := a.o\n"}, "d/Makefile:1: missing 'endif'"),
     "recursive": ({"Kbuild": "a-y = $(a-y)\nobj-y := a.o\n"}, "the recursive variable 'a-y' refers to itself"),
     "no-auto-conf": ({"Makefile": "include nothing\n"}, "Makefile:1: the included file 'nothing' does not exist"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -1,5 +1,6 @@
-"""What pipeline.kbuild keeps between runs against evaluating everything anew: after random edits, with two processes at once, and with a
-cache file that is damaged, of something else, or cannot be written; and the reasons it gives, directory by directory."""
+"""What pipeline.kbuild keeps between runs against evaluating everything anew: after random edits, with two processes at
+once, and with a cache file that is damaged, of something else, or cannot be written; and the reasons it gives,
+directory by directory."""
 
 from __future__ import annotations
 
@@ -54,14 +55,18 @@ def write(tree: Path, name: str, text: str | None) -> None:
 
 
 STATEMENTS = [
-    "obj-$(CONFIG_T) += a.o", "obj-$(CONFIG_U) += b.o c.o", "obj-y += d.o", "a-y := x.o", "a-$(CONFIG_U) += y.o", "lib-$(CONFIG_B) += l.o",
+    "obj-$(CONFIG_T) += a.o", "obj-$(CONFIG_U) += b.o c.o", "obj-y += d.o", "a-y := x.o", "a-$(CONFIG_U) += y.o",
+    "lib-$(CONFIG_B) += l.o",
     "obj-$(subst m,y,$(CONFIG_T)) += s.o", "subdir-ccflags-y := -DBELOW", "subdir-ccflags-$(CONFIG_B) += $(shell echo -DRUN)",
     "ifeq ($(CONFIG_T),m)\nobj-$(CONFIG_B) += only-m.o\nelse\nobj-$(CONFIG_V) += else.o\nendif", "ccflags-y += -D$(CONFIG_TEXT)",
-    "obj-y += $(patsubst $(srctree)/$(obj)/%.c,%.o,$(wildcard $(srctree)/$(obj)/*.c))", "include $(srctree)/more.mk", "-include $(srctree)/$(obj)/own.mk",
-    "obj-y += $(shell cat more.mk | wc -l).o", "ifneq ($(findstring BELOW,$(KBUILD_CFLAGS)),)\nobj-y += below.o\nendif", "obj-$(MORE) += more.o",
+    "obj-y += $(patsubst $(srctree)/$(obj)/%.c,%.o,$(wildcard $(srctree)/$(obj)/*.c))",
+    "include $(srctree)/more.mk", "-include $(srctree)/$(obj)/own.mk",
+    "obj-y += $(shell cat more.mk | wc -l).o", "ifneq ($(findstring BELOW,$(KBUILD_CFLAGS)),)\nobj-y += below.o\nendif",
+    "obj-$(MORE) += more.o",
     "ifeq ($(WORD),word)\nobj-y += word.o\nendif", "KBUILD_CFLAGS += -DOWN", "obj-y += $(if $(CONFIG_TEXT),text.o)",
 ]  # fmt: skip
-BELOW = {"Kbuild": ["d/", "e/", "lib/"], "d/Makefile": ["s/", "t/"], "d/s/Makefile": ["u/"], "d/t/Makefile": [], "e/Makefile": ["s/"],
+BELOW = {"Kbuild": ["d/", "e/", "lib/"], "d/Makefile": ["s/", "t/"], "d/s/Makefile": ["u/"], "d/t/Makefile": [],
+         "e/Makefile": ["s/"],
          "e/s/Kbuild": [], "lib/Makefile": [], "d/s/u/Makefile": []}  # fmt: skip
 LISTS = st.sampled_from(["obj-y", "obj-m", "obj-$(CONFIG_T)", "obj-$(CONFIG_B)", "subdir-y"])
 
@@ -76,7 +81,10 @@ def kbuild_file(draw, name: str) -> str:
 EDITS = st.one_of(
     st.sampled_from(sorted(BELOW)).flatmap(lambda name: st.tuples(st.just(name), kbuild_file(name))),
     st.tuples(st.just("more.mk"), st.sampled_from(["MORE := y\n", "MORE := m\n", "obj-$(CONFIG_T) += inc.o\n\n"])),
-    st.tuples(st.sampled_from(["d/own.mk", "e/own.mk", "d/x.c", "d/s/y.c", "d/Kbuild"]), st.sampled_from([None, "obj-$(CONFIG_U) += o.o\n"])),
+    st.tuples(
+        st.sampled_from(["d/own.mk", "e/own.mk", "d/x.c", "d/s/y.c", "d/Kbuild"]),
+        st.sampled_from([None, "obj-$(CONFIG_U) += o.o\n"]),
+    ),
     st.tuples(st.sampled_from(["T", "U", "V"]), st.sampled_from("ymn")),
     st.tuples(st.just("B"), st.sampled_from("yn")),
     st.tuples(st.just("TEXT"), st.sampled_from(["one", "two", "n"])),
@@ -85,7 +93,10 @@ EDITS = st.one_of(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(first=st.fixed_dictionaries({name: kbuild_file(name) for name in BELOW}), edits=st.lists(st.lists(EDITS, max_size=2), max_size=5))
+@given(
+    first=st.fixed_dictionaries({name: kbuild_file(name) for name in BELOW}),
+    edits=st.lists(st.lists(EDITS, max_size=2), max_size=5),
+)
 def test_the_same_as_without_after_any_edits(first, edits, tmp_path_factory):
     tree, values = tmp_path_factory.mktemp("tree"), {"T": "y", "U": "m", "V": "n", "B": "y", "TEXT": "one", "tristates": "T U V"}
     for name, text in {"Makefile": TOP, "more.mk": "MORE := y\n", **first}.items():
@@ -164,7 +175,8 @@ def test_files(tree):
     assert reasons(tree) == {"d/s": f"{tree}/d/s/own.mk changed"}
     write(tree, "e/new.c", "")
     assert reasons(tree) == {"e": "./e/*.c matches other files than before"}
-    write(tree, "scripts/Makefile.build", "obj-y :=\nobj-m :=\ninclude $(srctree)/$(obj)/$(if $(filter .,$(obj)),Kbuild,Makefile)\n")
+    write(tree, "scripts/Makefile.build",
+          "obj-y :=\nobj-m :=\ninclude $(srctree)/$(obj)/$(if $(filter .,$(obj)),Kbuild,Makefile)\n")  # fmt: skip
     assert set(reasons(tree)) == {".", "d", "d/s", "e"}
 
 
@@ -211,7 +223,8 @@ def test_a_place_that_cannot_be_written(tree):
     write(tree, "file", "")
     kernel = kbuild.load(tree, tree, None, oracle.Plain(VALUES, frozenset("TU")), cache=tree / "file/cache")
     assert [module.object for module in kbuild.builtin_modules(kernel)] == ["d/a.o", "d/s/s.o"]
-    assert len(kernel.cache.warnings) == 2 and all(warning.startswith(f"{tree}/file/cache: cannot be ") for warning in kernel.cache.warnings)
+    assert len(kernel.cache.warnings) == 2
+    assert all(warning.startswith(f"{tree}/file/cache: cannot be ") for warning in kernel.cache.warnings)
 
 
 _RIVAL = """

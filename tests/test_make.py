@@ -635,7 +635,9 @@ STATEMENTS = st.recursive(
     max_leaves=4,
 )  # fmt: skip
 MAKEFILES = st.lists(STATEMENTS, min_size=1, max_size=12).map("\n".join)
-SHOW = "".join(f"\n$(info {name} [$({name})] [$(value {name})] $(origin {name}) $(flavor {name}))" for name in "A B C obj-y".split())
+SHOW = "".join(
+    f"\n$(info {name} [$({name})] [$(value {name})] $(origin {name}) $(flavor {name}))" for name in "A B C obj-y".split()
+)
 
 
 def _compare(directory: Path, makefile: str) -> None:

@@ -1,12 +1,13 @@
 """What the evaluation of each directory came to, from an earlier run; and why it does not hold any more.
 
-One file, which may be deleted at any time. An evaluation is kept with what it depended on: the variables from outside that it read, with
-their values; the files that it read or looked for, by content; what its wildcards matched; this program. An evaluation that had to know
-what a command prints is not kept, for nobody can tell what that depends on; all others see markers in place of outputs, and do not
-depend on these (see pipeline.make.promises).
+One file, which may be deleted at any time. An evaluation is kept with what it depended on: the variables from outside
+that it read, with their values; the files that it read or looked for, by content; what its wildcards matched; this
+program. An evaluation that had to know what a command prints is not kept, for nobody can tell what that depends on; all
+others see markers in place of outputs, and do not depend on these (see pipeline.make.promises).
 
-Values and contents are kept in one table for all directories. The next run compares the tables once, and each directory asks whether it
-read any of what changed. Two runs at once write a whole file each, under a name of its own; the later rename stays.
+Values and contents are kept in one table for all directories. The next run compares the tables once, and each directory
+asks whether it read any of what changed. Two runs at once write a whole file each, under a name of its own; the later
+rename stays.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Form = tuple[str, bool, int, Any]
 """What an evaluation can see of a variable."""
 
 Conditions = tuple[frozenset[str], tuple[str, ...], dict[str, tuple[str, ...]]]
-"""The names of variables that an evaluation read, the absolute paths it read or looked for, and its wildcards with what they matched."""
+"""What an evaluation read: names of variables, absolute paths (there or not), wildcards with what they matched."""
 
 
 class Cache:

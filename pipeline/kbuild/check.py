@@ -1,8 +1,8 @@
 """A `KernelTree`, its built-in modules and the objects in its build directory in; every disagreement, in words, out.
 
-Kbuild leaves the command that made DIR/NAME.o in DIR/.NAME.o.cmd. Since Linux 5.4 (scripts/Makefile.lib) a C object that goes into
-vmlinux is compiled with -DKBUILD_MODFILE='"DIR/MODULE …"', which names every composite that it is a member of, or itself; one that goes
-into a loadable module is compiled with -DMODULE.
+Kbuild leaves the command that made DIR/NAME.o in DIR/.NAME.o.cmd. Since Linux 5.4 (scripts/Makefile.lib) a C object
+that goes into vmlinux is compiled with -DKBUILD_MODFILE='"DIR/MODULE …"', which names every composite that it is a
+member of, or itself; one that goes into a loadable module is compiled with -DMODULE.
 """
 
 from __future__ import annotations

@@ -58,6 +58,8 @@ class Top:
         virtual = {str(automatic): self.auto_conf, f"{automatic}.cmd": Program("", f"{automatic}.cmd")}
         self.sources = Sources(virtual, like and like.sources)
         self.promises = Promises()
+        if like is not None and like.overrides == self.overrides:
+            self.promises.commands.update(like.promises.commands)
         self.process = {name: value for name, value in process_environment().items() if name not in _FOREIGN}
         self.evaluator = Evaluator(
             self.objdir, sources=self.sources, promises=self.promises, shell_environment=lambda command: self.process

@@ -59,7 +59,8 @@ class KernelTree:
     def _inherited(self, path: str) -> dict[str, Variable]:
         """The exported variables that the directories above changed.
 
-        Most of what is handed on are flags with markers, which the cache cannot keep: a directory that it knew is evaluated for them.
+        Most of what is handed on are flags with markers, which the cache cannot keep: a directory that it knew is evaluated
+        for them.
         """
         parent = self._parents[path]
         if not parent:
