@@ -166,6 +166,17 @@ def test_odd_directory_names(tmp_path, name):
     assert (found.values, found.files) == ({"A": "y"}, ("Kconfig", "sub/Kconfig"))
 
 
+def test_a_tree_behind_a_symlink_and_a_build_inside_the_tree(tree):
+    tree.write('source "sub/Kconfig"\n')
+    tree.write("config A\n\tdef_bool y\n", "sub/Kconfig")
+    link = tree.path.parent / "link"
+    link.symlink_to("tree")
+    (link / ".config").write_text("")
+    for objdir in (tree.objdir, tree.path, link):
+        found = kconfig.load(link, link / ".config", "x86", {}, objdir=objdir)
+        assert found.files == ("Kconfig", "sub/Kconfig")
+
+
 def test_a_relative_tree(tree, monkeypatch):
     monkeypatch.chdir(tree.objdir)
     tree.write('source "sub/Kconfig"\n')

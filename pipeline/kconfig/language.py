@@ -128,7 +128,7 @@ class Kconfig(kconfiglib.Kconfig):
         if self._tokens[0] is not kconfiglib._T_SOURCE:
             return name
         # No patterns in the kernel's language, and a file is looked for where `conf` runs before it is in the tree.
-        for directory in dict.fromkeys((self.objdir, self.tree)):
+        for directory in dict.fromkeys((os.path.realpath(self.objdir), os.path.realpath(self.tree))):
             path = os.path.join(directory, name)
             if os.path.lexists(path):
                 return glob.escape(path)
