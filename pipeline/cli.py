@@ -92,6 +92,8 @@ def _show(options: argparse.Namespace) -> None:
     from pipeline.kallsyms import reader
 
     kallsyms = reader.read(options.vmlinux)
+    if options.relocate_from is not None:
+        kallsyms = kallsyms.relocated(options.relocate_from)
     _deliver(options, kallsyms.kallsyms_listing() if options.kallsyms else kallsyms.listing())
 
 
@@ -230,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("vmlinux", metavar="VMLINUX")
     sub.add_argument("--kallsyms", action="store_true", help="the /proc/kallsyms listing instead")
+    sub.add_argument("--relocate-from", metavar="KALLSYMS", help="addresses as in this copy of a running kernel's /proc/kallsyms (KASLR)")
 
     sub = command(
         "lookup",

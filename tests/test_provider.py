@@ -7,6 +7,8 @@ import subprocess
 import pytest
 import qemu
 
+from pipeline.kallsyms import reader
+
 BUSYBOX = "/bin/busybox"
 AS_NOBODY = f'{BUSYBOX} su nobody -s /bin/sh -c "{BUSYBOX} cat'
 BLOCK = 17711  # no multiple of a page, and about a hundred of them are the file
@@ -73,3 +75,12 @@ def test_nobody_sees_the_same_names_without_addresses_and_sizes(booted):
 @pytest.mark.parametrize("what", ["the opener counts", "seeks agree", "short reads agree", "the module is gone"])
 def test_reads(booted, what):
     assert what in booted[-1].splitlines()
+
+
+def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
+    """Under KASLR, which the compressed kernel does: every address is ours moved by one distance, but for per-CPU offsets."""
+    make_linux(built, linux_6_1, "bzimage")
+    (running, kallsyms), _ = qemu.run(tmp_path, built / "arch/x86/boot/bzImage", ["/proc/kallmodsyms", "/proc/kallsyms"], "")
+    (tmp_path / "kallsyms").write_bytes(kallsyms)
+    assert running == reader.read(built / "vmlinux").relocated(tmp_path / "kallsyms").listing()
+    assert running != (built / "kallmodsyms").read_bytes()

@@ -19,15 +19,16 @@ one form and -1 in the other, and symbols above it ascend or descend from there.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import elf
+from pipeline import elf, files
 from pipeline.errors import InputError
 from pipeline.kallsyms import sizes
 from pipeline.kallsyms.owners import TEXT_LETTERS, ModuleList
@@ -61,6 +62,7 @@ class Kallsyms:
 
     bits: word size
     addresses: uint64
+    absolute: which of them are per-CPU offsets, which stay when the kernel moves
     sizes: uint64, None in an image without them
     types: one letter each
     names: without the letter
@@ -73,6 +75,7 @@ class Kallsyms:
 
     bits: int
     addresses: NDArray[np.uint64]
+    absolute: NDArray[np.bool_]
     sizes: NDArray[np.uint64] | None
     types: bytes
     names: list[bytes] = field(repr=False)
@@ -95,6 +98,18 @@ class Kallsyms:
             modules=self.lists[int(self.of_symbols[index])],
             object=self.objects.get(index, ""),
         )
+
+    def relocated(self, running: str | os.PathLike[str]) -> Kallsyms:
+        """These symbols where a running kernel has them, for listings; `running` is a copy of its /proc/kallsyms, read as root.
+
+        Raises InputError if the file cannot be read, or does not say where `_text` is.
+        """
+        found = re.search(rb"^([0-9a-f]+) \S _text$", files.read_bytes(running), re.MULTILINE)
+        if found is None or not int(found[1], 16) or b"_text" not in self.names:
+            raise InputError("does not say where _text is", path=running, cure="copy /proc/kallsyms as root")
+        distance = (int(found[1], 16) - int(self.addresses[self.names.index(b"_text")])) % 2**64
+        moved = self.addresses + np.uint64(distance) & np.uint64(2**self.bits - 1)
+        return replace(self, addresses=np.where(self.absolute, self.addresses, moved))
 
     def listing(self) -> bytes:
         """The text of /proc/kallmodsyms: `address size type name`, and behind a tab the modules in brackets, then the object in braces.
@@ -239,6 +254,7 @@ class _Decoder:
         return Kallsyms(
             bits=self.image.bits,
             addresses=addresses,
+            absolute=absolute,
             sizes=symbol_sizes,
             types=types,
             names=[entry[1:] for entry in entries],
