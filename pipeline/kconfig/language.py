@@ -51,6 +51,7 @@ class Kconfig(kconfiglib.Kconfig):
     ) -> None:
         self.tree = tree
         self.objdir = objdir
+        self.places = dict.fromkeys((os.path.realpath(objdir), os.path.realpath(tree)))
         self.environment = environment
         self.shell_environment = {**os.environ, **environment}
         self.known_answers = answers
@@ -128,7 +129,7 @@ class Kconfig(kconfiglib.Kconfig):
         if self._tokens[0] is not kconfiglib._T_SOURCE:
             return name
         # No patterns in the kernel's language, and a file is looked for where `conf` runs before it is in the tree.
-        for directory in dict.fromkeys((os.path.realpath(self.objdir), os.path.realpath(self.tree))):
+        for directory in self.places:
             path = os.path.join(directory, name)
             if os.path.lexists(path):
                 return glob.escape(path)
