@@ -14,10 +14,12 @@ SOURCES = Path(__file__).parent / "runtime"
 FOLDER = ".kallmodsyms"
 OBJECTS = ("kallmodsyms.o", "kallmodsyms_linked.o", "kallmodsyms_proc.o")
 
-# The linker that makes vmlinux takes no intermediate code: that was compiled when it linked vmlinux.o.
+# The linker that makes vmlinux takes no intermediate code: that was compiled when it linked vmlinux.o. Linux 6.1 looks for headers in
+# the folder of the same name in the tree too, and warns under W=1 that there is none.
 _MAKEFILE = f"""# Written by kallmodsyms link.
 obj-y := {" ".join(OBJECTS)}
 ccflags-remove-y := $(CC_FLAGS_LTO)
+ccflags-y := $(call cc-option,-Wno-missing-include-dirs)
 """
 
 
