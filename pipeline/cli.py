@@ -77,7 +77,15 @@ def _tables(options: argparse.Namespace) -> None:
         objects=options.objects,
         sizes=options.sizes,
     )
-    _deliver(options, assembly.text(stages.kallsyms_tables(options.symbols, options.ranges, options.thick, chosen, rules)))
+    made = stages.kallsyms_tables(options.symbols, options.ranges, options.thick, chosen, rules)
+    if options.format == "text":
+        _deliver(options, assembly.text(made))
+        return
+    if options.output is None:
+        raise InputError("--format=incbin writes two files", cure="say where with -o FILE.s; the binary goes to FILE.s.bin")
+    source, data = assembly.blob(made, f"{options.output}.bin")
+    files.write(f"{options.output}.bin", data)
+    files.write(options.output, source)
 
 
 def _link(options: argparse.Namespace) -> None:
@@ -208,6 +216,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--absolute-percpu", action="store_true", help="per-CPU symbols are absolute (CONFIG_KALLSYMS_ABSOLUTE_PERCPU)")
     sub.add_argument("--base-relative", action="store_true", help="32-bit offsets (CONFIG_KALLSYMS_BASE_RELATIVE)")
     sub.add_argument("--lto-clang", action="store_true", help="names end at .llvm. when they are compared (CONFIG_LTO_CLANG)")
+    sub.add_argument(
+        "--format", choices=("text", "incbin"), default="text",
+        help="text: as scripts/kallsyms writes it, for the C preprocessor; incbin: the same as a few lines and a binary file",
+    )  # fmt: skip
     sub.add_argument("--objects", action="store_true", help="tell symbols of one name and one module apart by their objects: {core.o}")
     sub.add_argument("--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1")
     sizes_option(sub)

@@ -53,6 +53,23 @@ def test_ranges_and_tables_replay_the_series(built, tmp_path):
     assert found and base == from_nm
 
 
+def test_both_formats_assemble_to_the_same_section(built, tmp_path):
+    (tmp_path / "asm").mkdir()
+    (tmp_path / "asm/bitsperlong.h").write_text("#define BITS_PER_LONG 64\n")
+    options = ["--symbols", built / "vmlinux", "--ranges", built / ".tmp_vmlinux2.ranges", "--thick", built / "modules_thick.builtin",
+               "--all-symbols", "--base-relative"]  # fmt: skip
+    run("tables", *options, "--format", "text", "-o", tmp_path / "text.S")
+    run("tables", *options, "--format", "incbin", "-o", tmp_path / "binary.s")
+    sections = []
+    for source in ("text.S", "binary.s"):
+        subprocess.run(["gcc", "-c", "-D__ASSEMBLY__", f"-I{tmp_path}", "-o", "x.o", source], cwd=tmp_path, check=True)
+        subprocess.run(["objcopy", "-O", "binary", "-j", ".rodata", "x.o", "x.bin"], cwd=tmp_path, check=True)
+        sections.append((tmp_path / "x.bin").read_bytes())
+    assert sections[0] == sections[1] and len(sections[0]) > 5000
+    said = run("tables", *options, "--format", "incbin", status=1)[1]
+    assert said.startswith("kallmodsyms: --format=incbin writes two files")
+
+
 def test_show_and_lookup(built):
     listing, _ = run("show", built / "vmlinux")
     line = next(line for line in listing.splitlines() if "minix_fill_super" in line)
