@@ -64,6 +64,14 @@ def _ranges(options: argparse.Namespace) -> None:
     _deliver(options, stages.ranges(options.map, options.object_map, options.image, options.directory))
 
 
+def _builtin_ranges(options: argparse.Namespace) -> None:
+    from pipeline import kbuild, linkmap
+    from pipeline.linkmap import builtin_ranges
+
+    modules = kbuild.parse_thick(files.read_text(options.thick), options.thick)
+    _deliver(options, builtin_ranges.text(linkmap.read(options.map, options.object_map), modules))
+
+
 def _tables(options: argparse.Namespace) -> None:
     from pipeline import stages
     from pipeline.kallsyms import assembly, select
@@ -201,6 +209,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--object-map", metavar="VMLINUX_O_MAP", help="the map of the `ld -r` that made vmlinux.o, where there is one")
     sub.add_argument("--image", metavar="VMLINUX", help="what was linked: check that the map is its own, and find local end labels")
     sub.add_argument("--directory", default=".", metavar="DIR", help="with --image: where the linker ran (default: here)")
+
+    sub = command(
+        "builtin-ranges",
+        _builtin_ranges,
+        "modules.builtin.ranges as Linux 6.12 has it, for a kernel of any version (DTrace reads it)",
+        "kallmodsyms builtin-ranges build/.tmp_vmlinux2.map --thick build/modules_thick.builtin -o build/modules.builtin.ranges",
+    )
+    sub.add_argument("map", metavar="MAP", help="what the final link wrote with -Map")
+    sub.add_argument("--object-map", metavar="VMLINUX_O_MAP", help="the map of the `ld -r` that made vmlinux.o, where there is one")
+    sub.add_argument("--thick", required=True, metavar="FILE", help="what `kallmodsyms thick` wrote")
 
     sub = command(
         "tables",

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "toy_kernel"
-COMMANDS = ("tristate", "thick", "ranges", "tables", "link", "show", "lookup")
+COMMANDS = ("tristate", "thick", "ranges", "builtin-ranges", "tables", "link", "show", "lookup")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,29 @@ def test_ranges_and_tables_replay_the_series(built, tmp_path):
     texts = [run("tables", "--symbols", source, *options)[0] for source in (image, tmp_path / "nm")]
     (base, found, _), (from_nm, _, _) = (text.partition(".globl kallsyms_module_offsets\n") for text in texts)
     assert found and base == from_nm
+
+
+def test_builtin_ranges_are_where_the_listing_has_the_modules(built):
+    """Every function of a module in .text lies in a range of that module, counted from the section's anchor."""
+    out, _ = run("builtin-ranges", built / ".tmp_vmlinux2.map", "--thick", built / "modules_thick.builtin")
+    symbols = [line.split("\t") for line in run("show", built / "vmlinux")[0].splitlines()]
+    address = {line[0].split(" ")[3]: int(line[0].split(" ")[0], 16) for line in symbols}
+    base, ranges = {}, []
+    for line in out.splitlines():
+        section, offsets, *rest = line.split(" ")
+        start, end = (int(word, 16) for word in offsets.split("-"))
+        if rest[0] == "=":
+            base[section] = address[rest[1]] - start
+        else:
+            ranges.append((base[section] + start, base[section] + end, sorted(name.replace("-", "_") for name in rest)))
+    checked = 0
+    for symbol, *modules in symbols:
+        place, size, _, _ = symbol.split(" ")
+        if modules and int(size, 16) and int(place, 16) < address["_etext"]:
+            names = [word.strip("[]") for word in modules[0].split(" ")]
+            assert names in [owners for start, end, owners in ranges if start <= int(place, 16) < end], symbol
+            checked += 1
+    assert checked > 40
 
 
 def test_both_formats_assemble_to_the_same_section(built, tmp_path):
