@@ -172,6 +172,10 @@ def _parser() -> argparse.ArgumentParser:
             help="a variable of make's command line, such as LLVM=1; may be repeated",
         )
 
+    def map_options(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("map", metavar="MAP", help="what the final link wrote with -Map")
+        sub.add_argument("--object-map", metavar="VMLINUX_O_MAP", help="the map of the `ld -r` that made vmlinux.o, where there is one")
+
     def sizes_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "--sizes", choices=("compact", "dense", "none"), default="compact", help="how symbol sizes are stored (default: compact)"
@@ -205,8 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         "address ranges of objects, from a linker map",
         "kallmodsyms ranges build/.tmp_vmlinux.map -o build/.tmp_vmlinux.ranges",
     )
-    sub.add_argument("map", metavar="MAP", help="what the final link wrote with -Map")
-    sub.add_argument("--object-map", metavar="VMLINUX_O_MAP", help="the map of the `ld -r` that made vmlinux.o, where there is one")
+    map_options(sub)
     sub.add_argument("--image", metavar="VMLINUX", help="what was linked: check that the map is its own, and find local end labels")
     sub.add_argument("--directory", default=".", metavar="DIR", help="with --image: where the linker ran (default: here)")
 
@@ -216,8 +219,7 @@ def _parser() -> argparse.ArgumentParser:
         "modules.builtin.ranges as Linux 6.12 has it, for a kernel of any version (DTrace reads it)",
         "kallmodsyms builtin-ranges build/.tmp_vmlinux2.map --thick build/modules_thick.builtin -o build/modules.builtin.ranges",
     )
-    sub.add_argument("map", metavar="MAP", help="what the final link wrote with -Map")
-    sub.add_argument("--object-map", metavar="VMLINUX_O_MAP", help="the map of the `ld -r` that made vmlinux.o, where there is one")
+    map_options(sub)
     sub.add_argument("--thick", required=True, metavar="FILE", help="what `kallmodsyms thick` wrote")
 
     sub = command(
