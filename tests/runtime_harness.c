@@ -3,7 +3,7 @@
  * Runs pipeline/runtime on tables from standard input, for tests/test_runtime.py. Every table lies in an
  * allocation of exactly its size, so that AddressSanitizer sees the first byte read past it.
  *
- * A case, in the byte order of this program: 32-bit encoding, symbols, runs, exceptions, high and low half of
+ * A case, in the byte order of this program: 32-bit encoding, symbols, runs, exceptions, objects, high and low half of
  * the relative base; then each table of struct kallmodsyms_tables in order: 32-bit length, or ABSENT, and the bytes.
  *
  *   harness kallmodsyms|kallsyms|hidden   the whole listing (hidden: as kallmodsyms, without privilege)
@@ -57,7 +57,7 @@ static bool load(void)
 	struct kallmodsyms_table *const all[] = {
 		&tables.addresses, &tables.names, &tables.markers, &tables.token_table, &tables.token_index,
 		&tables.module_addresses, &tables.modules, &tables.module_names, &tables.module_exceptions,
-		&tables.sizes, &tables.size_codes, &tables.size_markers,
+		&tables.sizes, &tables.size_codes, &tables.size_markers, &tables.objects, &tables.object_names,
 	};
 	unsigned long long base;
 	u32 encoding;
@@ -69,6 +69,7 @@ static bool load(void)
 	tables.num_syms = need_number();
 	tables.num_modules = need_number();
 	tables.num_exceptions = need_number();
+	tables.num_objects = need_number();
 	base = (unsigned long long)need_number() << 32;
 	tables.relative_base = (unsigned long)(base | need_number());
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {

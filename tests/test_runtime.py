@@ -26,7 +26,7 @@ DENSE, COMPACT, NO_SIZES = "dense", "compact", "none"
 ABSENT = 0xFFFFFFFF
 TABLES = (
     "addresses names markers token_table token_index module_addresses modules module_names module_exceptions "
-    "sizes size_codes size_markers"
+    "sizes size_codes size_markers objects object_names"
 ).split()
 
 
@@ -66,6 +66,7 @@ class Image:
     symbols: list
     runs: list = field(default_factory=list)
     exceptions: dict = field(default_factory=dict)  # symbol index to names of modules
+    objects: dict = field(default_factory=dict)  # symbol index to the end of its object's path
     encoding: int = OFFSETS
     base: int = 0
     sizes: str = COMPACT
@@ -91,9 +92,10 @@ def listing(image, machine, *, hide=False):
     for index, symbol in enumerate(image.symbols):
         owners = image.owners(index)
         size = "" if image.sizes == NO_SIZES else f"{0 if hide else symbol.size:x} "
-        modules = "\t" + " ".join(f"[{name}]" for name in owners) if owners else ""
+        behind = [f"[{name}]" for name in owners] + [f"{{{end}}}" for at, end in image.objects.items() if at == index]
+        tail = "\t" + " ".join(behind) if behind else ""
         kind = symbol.type.lower() if owners else symbol.type
-        lines.append(f"{0 if hide else symbol.address:0{machine.bits // 4}x} {size}{kind} {symbol.name}{modules}\n")
+        lines.append(f"{0 if hide else symbol.address:0{machine.bits // 4}x} {size}{kind} {symbol.name}{tail}\n")
     return lines
 
 
@@ -161,6 +163,7 @@ def encode(image, machine):
     names = [name(symbol) for symbol in image.symbols]
     size_codes = [size_code(image, index) for index in range(len(image.symbols))]
     owner_names, offsets = module_names(image)
+    object_names = b"\0" + b"".join(b"%b\0" % end.encode() for end in sorted(set(image.objects.values())))
     tables = {
         "addresses": encode_addresses(symbol.address for symbol in image.symbols),
         "names": b"".join(names),
@@ -176,14 +179,16 @@ def encode(image, machine):
         "size_markers": numbers(list(itertools.accumulate(map(len, size_codes), initial=0))[:-1][::256])
         if image.sizes == COMPACT
         else None,
+        "objects": numbers(v for i, end in sorted(image.objects.items()) for v in (i, object_names.index(b"\0%b\0" % end.encode()) + 1)),
+        "object_names": object_names,
     }
-    counts = [image.encoding, len(image.symbols), len(image.runs), len(image.exceptions), image.base]
+    counts = [image.encoding, len(image.symbols), len(image.runs), len(image.exceptions), len(image.objects), image.base]
     return {"counts": counts, **tables}
 
 
 def pack(case, machine):
-    encoding, symbols, runs, exceptions, base = case["counts"]
-    out = [struct.pack(f"{machine.order}6I", encoding, symbols, runs, exceptions, base >> 32, base & 0xFFFFFFFF)]
+    *counts, base = case["counts"]
+    out = [struct.pack(f"{machine.order}7I", *counts, base >> 32, base & 0xFFFFFFFF)]
     for label in TABLES:
         data = case[label]
         out.append(struct.pack(f"{machine.order}I", ABSENT if data is None else len(data)) + (data or b""))
@@ -248,7 +253,8 @@ def sample(machine, encoding=OFFSETS, sizes=COMPACT):
     runs = [(start, owners[i % len(owners)]) for i, start in enumerate(starts[:-1])] + [(starts[-1], ())]
     texts = [i for i, s in enumerate(symbols) if s.type in "tTW"]
     exceptions = {index: owners[n % 3] for n, index in enumerate(texts[5::40])}
-    return Image(symbols, runs, exceptions, encoding, 0 if encoding == ADDRESSES else base, sizes)
+    objects = {index: pick.choice(["core.o", "lib/core.o", "x86/lib/core.o"]) for index in texts[3::10]}
+    return Image(symbols, runs, exceptions, objects, encoding, 0 if encoding == ADDRESSES else base, sizes)
 
 
 @st.composite
@@ -265,8 +271,9 @@ def images(draw, machine):
     runs = [(start, draw(modules)) for start in starts[:-1]] + [(start, ()) for start in starts[-1:]]
     texts = [i for i, s in enumerate(symbols) if s.type in "tTwW"]
     exceptions = {i: draw(modules) for i in draw(st.sets(st.sampled_from(texts), max_size=4))} if texts else {}
+    objects = {i: draw(st.sampled_from(["a.o", "b/a.o"])) for i in draw(st.sets(st.sampled_from(texts), max_size=4))} if texts else {}
     sizes = draw(st.sampled_from([DENSE, COMPACT, NO_SIZES]))
-    return Image(symbols, runs, exceptions, encoding, 0 if encoding == ADDRESSES else base, sizes)
+    return Image(symbols, runs, exceptions, objects, encoding, 0 if encoding == ADDRESSES else base, sizes)
 
 
 # The tests.
@@ -296,12 +303,12 @@ def test_a_line_of_each_kind(harness):
         Symbol(0x1050, 8, "D", "jiffies"),
     ]
     runs = [(0x1020, ("liquidio", "liquidio_vf")), (0x1060, ())]
-    image = Image(symbols, runs, {1: ("ext4",)}, encoding=ADDRESSES)
+    image = Image(symbols, runs, {1: ("ext4",)}, {0: "read.o", 2: "lio/core.o"}, encoding=ADDRESSES)
     zeros = "0" * (harness.machine.bits // 4 - 4)
     assert lines(harness(encode(image, harness.machine), "kallmodsyms")) == [
-        f"{zeros}1000 20 T read\n",
+        f"{zeros}1000 20 T read\t{{read.o}}\n",
         f"{zeros}1020 0 t mark\t[ext4]\n",
-        f"{zeros}1020 2f w lio\t[liquidio] [liquidio_vf]\n",
+        f"{zeros}1020 2f w lio\t[liquidio] [liquidio_vf] {{lio/core.o}}\n",
         f"{zeros}1050 8 D jiffies\n",
     ]
 
@@ -354,6 +361,8 @@ DAMAGE = {
     "sizes": (lambda t: t[:800], "kallsyms_sizes 800"),
     "size_codes": (lambda t: b"\xfe" + 12 * b"\xff", "kallsyms_size_codes 0"),
     "size_markers": (lambda t: b"", "kallsyms_size_markers 0"),
+    "objects": (lambda t: t[:4], "kallsyms_objects 4"),
+    "object_names": (lambda t: t[:-1], "kallsyms_object_names"),
 }
 
 
@@ -400,7 +409,7 @@ def mutations(machine, seed, count):
                 case[table] = None
             else:
                 counts = list(case["counts"])
-                counts[pick.randrange(4)] = pick.choice([0, 1, 2, 255, 257, 599, 601, 70000])
+                counts[pick.randrange(5)] = pick.choice([0, 1, 2, 255, 257, 599, 601, 70000])
                 case["counts"] = counts
         yield case
 
@@ -420,7 +429,7 @@ def test_damaged_tables_do_no_harm(build_harness):
     machine = MACHINES["x86_64"]
     program = build_harness(machine, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     labels = {"offsets", "addresses", "names", "markers", "token_table", "token_index", "module_offsets", "module_addresses"}
-    labels |= {"modules", "module_names", "module_exceptions", "sizes", "size_codes", "size_markers"}
+    labels |= {"modules", "module_names", "module_exceptions", "sizes", "size_codes", "size_markers", "objects", "object_names"}
     assert fuzz(program, machine, 1, 4000) == {"sound"} | {f"kallsyms_{label}" for label in labels}
 
 

@@ -312,45 +312,84 @@ static int check_modules(struct kallmodsyms_cursor *cursor, u32 value)
 	return KALLMODSYMS_OK;
 }
 
+/*
+ * What a table of (symbol, value) pairs, ascending by symbol, says of the cursor's symbol. `*next` is
+ * the first pair that may be about it, and moves on. `*found` tells whether there is one.
+ */
+static int read_pair(struct kallmodsyms_cursor *cursor, const struct kallmodsyms_table *pairs,
+		     const char *label, u32 count, u32 *next, u32 *value, bool *found)
+{
+	u32 index;
+
+	*found = false;
+	for (; *next < count; ++*next) {
+		unsigned long at = 2ul * *next;
+
+		if (!read_u32(pairs, at, &index))
+			return fault(cursor, label, at * sizeof(u32));
+		if (index < cursor->symbol.index)
+			continue;
+		if (index > cursor->symbol.index)
+			break;
+		if (!read_u32(pairs, at + 1, value))
+			return fault(cursor, label, (at + 1) * sizeof(u32));
+		*found = true;
+		break;
+	}
+	return KALLMODSYMS_OK;
+}
+
 static int read_owner(struct kallmodsyms_cursor *cursor)
 {
 	const struct kallmodsyms_tables *tables = cursor->tables;
 	struct kallmodsyms_symbol *symbol = &cursor->symbol;
+	bool found;
 	int status;
-	u32 index;
 
 	symbol->modules = 0;
 	if (symbol->type != 't' && symbol->type != 'T' && symbol->type != 'w' &&
 	    symbol->type != 'W')
 		return KALLMODSYMS_OK;
-	for (; cursor->exception < tables->num_exceptions; cursor->exception++) {
-		unsigned long pair = 2ul * cursor->exception;
-
-		if (!read_u32(&tables->module_exceptions, pair, &index))
-			return fault(cursor, "kallsyms_module_exceptions", pair * sizeof(u32));
-		if (index < symbol->index)
-			continue;
-		if (index > symbol->index)
-			break;
-		if (!read_u32(&tables->module_exceptions, pair + 1, &symbol->modules))
-			return fault(cursor, "kallsyms_module_exceptions",
-				     (pair + 1) * sizeof(u32));
-		return check_modules(cursor, symbol->modules);
-	}
-	status = read_run(cursor, symbol->address, &symbol->modules);
+	status = read_pair(cursor, &tables->module_exceptions, "kallsyms_module_exceptions",
+			   tables->num_exceptions, &cursor->exception, &symbol->modules, &found);
+	if (!status && !found)
+		status = read_run(cursor, symbol->address, &symbol->modules);
 	return status ? status : check_modules(cursor, symbol->modules);
 }
 
-/* The first exception of a symbol at or after `index`. */
-static u32 find_exception(const struct kallmodsyms_tables *tables, u32 index)
+static int read_object(struct kallmodsyms_cursor *cursor)
 {
-	u32 low = 0, high = tables->num_exceptions;
+	const struct kallmodsyms_tables *tables = cursor->tables;
+	const struct kallmodsyms_table *names = &tables->object_names;
+	unsigned long end;
+	u32 start = 0;
+	bool found;
+	int status;
+	u8 byte;
+
+	cursor->symbol.object = NULL;
+	status = read_pair(cursor, &tables->objects, "kallsyms_objects", tables->num_objects,
+			   &cursor->object, &start, &found);
+	if (status || !found)
+		return status;
+	for (end = start; read_u8(names, end, &byte) && byte; end++)
+		;
+	if (end == start || end >= names->bytes)
+		return fault(cursor, "kallsyms_object_names", start);
+	cursor->symbol.object = (const char *)names->data + start;
+	return KALLMODSYMS_OK;
+}
+
+/* The first of `count` (symbol, value) pairs that is about a symbol at or after `index`. */
+static u32 find_pair(const struct kallmodsyms_table *pairs, u32 count, u32 index)
+{
+	u32 low = 0, high = count;
 
 	while (low < high) {
 		u32 middle = low + (high - low) / 2;
 		u32 found;
 
-		if (read_u32(&tables->module_exceptions, 2ul * middle, &found) && found < index)
+		if (read_u32(pairs, 2ul * middle, &found) && found < index)
 			low = middle + 1;
 		else
 			high = middle;
@@ -371,7 +410,8 @@ int kallmodsyms_seek(struct kallmodsyms_cursor *cursor, const struct kallmodsyms
 	cursor->higher = 0;
 	cursor->run = 0;
 	cursor->checked = 0;
-	cursor->exception = find_exception(tables, index);
+	cursor->exception = find_pair(&tables->module_exceptions, tables->num_exceptions, index);
+	cursor->object = find_pair(&tables->objects, tables->num_objects, index);
 	if (index >= tables->num_syms)
 		return KALLMODSYMS_OK;
 
@@ -413,6 +453,8 @@ int kallmodsyms_next(struct kallmodsyms_cursor *cursor)
 		status = read_size(cursor);
 	if (!status)
 		status = read_owner(cursor);
+	if (!status)
+		status = read_object(cursor);
 	if (!status)
 		cursor->next++;
 	return status;
@@ -564,6 +606,12 @@ void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool 
 			emit(context, "]", 1);
 			before = ' ';
 		}
+	}
+	if (symbol->object) {
+		emit(context, &before, 1);
+		emit(context, "{", 1);
+		emit_string(symbol->object, emit, context);
+		emit(context, "}", 1);
 	}
 	emit(context, "\n", 1);
 }

@@ -56,6 +56,7 @@ struct kallmodsyms_tables {
 	u32 num_syms;
 	u32 num_modules;		/* runs, the last one with value 0 included */
 	u32 num_exceptions;		/* pairs */
+	u32 num_objects;		/* pairs */
 	struct kallmodsyms_table addresses;		/* kallsyms_addresses or _offsets */
 	struct kallmodsyms_table names;
 	struct kallmodsyms_table markers;
@@ -68,6 +69,8 @@ struct kallmodsyms_tables {
 	struct kallmodsyms_table sizes;			/* the dense form, or */
 	struct kallmodsyms_table size_codes;		/* the compact form, or neither */
 	struct kallmodsyms_table size_markers;
+	struct kallmodsyms_table objects;		/* or neither of these two */
+	struct kallmodsyms_table object_names;
 };
 
 struct kallmodsyms_symbol {
@@ -75,6 +78,7 @@ struct kallmodsyms_symbol {
 	u32 modules;		/* the owners, 0 for nobody; for kallmodsyms_modules() */
 	unsigned long address;
 	unsigned long size;	/* 0 where the image has no sizes */
+	const char *object;	/* the end of its object's path; NULL where nothing needs it */
 	u32 length;		/* of the name */
 	char type;		/* the letter that nm prints */
 	char name[KALLMODSYMS_NAME_LEN];
@@ -96,6 +100,7 @@ struct kallmodsyms_cursor {
 	u32 higher;		/* nothing before this symbol lies above the next symbol */
 	u32 run;		/* module run of the latest symbol with an owner */
 	u32 exception;		/* first exception at or after the next symbol */
+	u32 object;		/* first of the objects at or after the next symbol */
 	u32 checked;		/* a value of the modules table known to be sound */
 	unsigned long name;	/* offset of the next name */
 	unsigned long size_code;	/* offset of the next size code */
@@ -147,7 +152,9 @@ bool kallmodsyms_has_sizes(const struct kallmodsyms_tables *tables);
 /*
  * The cursor's symbol as a line of /proc/kallmodsyms:
  * address SP size SP type SP name [TAB "[" module "]" { SP "[" module "]" }] LF
- * The type of a symbol that has modules is in lower case. With `hide`, address and size read as 0.
+ * and before the LF, where the image tells symbols of one name apart, "{" object "}" behind a blank, or
+ * behind a TAB without modules. The type of a symbol that has modules is in lower case. With `hide`,
+ * address and size read as 0.
  */
 void kallmodsyms_emit_kallmodsyms(const struct kallmodsyms_cursor *cursor, bool hide,
 				  kallmodsyms_emit emit, void *context);

@@ -41,6 +41,11 @@ TABLE(u8, kallsyms_size_codes);
 TABLE(u32, kallsyms_size_codes_len);
 TABLE(u32, kallsyms_size_markers);
 
+TABLE(u32, kallsyms_objects);
+TABLE(u32, kallsyms_num_objects);
+TABLE(u8, kallsyms_object_names);
+TABLE(u32, kallsyms_object_names_len);
+
 /*
  * Whether the image has a label. One that it lacks is 0; but a kernel that moves itself when it
  * starts (KASLR) adds the distance to such a 0 too.
@@ -83,6 +88,7 @@ int kallmodsyms_linked(struct kallmodsyms_tables *tables)
 	tables->num_syms = syms;
 	tables->num_modules = runs;
 	tables->num_exceptions = number(kallsyms_num_module_exceptions);
+	tables->num_objects = number(kallsyms_num_objects);
 	if (present(kallsyms_offsets)) {
 #ifdef CONFIG_KALLSYMS_ABSOLUTE_PERCPU
 		tables->encoding = KALLMODSYMS_OFFSETS_PERCPU;
@@ -112,5 +118,8 @@ int kallmodsyms_linked(struct kallmodsyms_tables *tables)
 	tables->size_codes = table(kallsyms_size_codes, number(kallsyms_size_codes_len), 1);
 	tables->size_markers =
 		table(kallsyms_size_markers, markers, sizeof(*kallsyms_size_markers));
+	tables->objects =
+		table(kallsyms_objects, 2ul * tables->num_objects, sizeof(*kallsyms_objects));
+	tables->object_names = table(kallsyms_object_names, number(kallsyms_object_names_len), 1);
 	return KALLMODSYMS_OK;
 }
