@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline import files
+from pipeline import errors, files
 from pipeline.errors import InputError
 
 
@@ -37,7 +37,7 @@ def _tristate(options: argparse.Namespace) -> None:
     from pipeline import configured, kconfig
 
     found = configured.configuration(options.tree, options.objdir, options.arch, dict(options.variable))
-    _warn(found.warnings)
+    errors.warn(found.warnings)
     _deliver(options, kconfig.tristate_conf(found))
 
 
@@ -46,7 +46,7 @@ def _thick(options: argparse.Namespace) -> int:
 
     kernel = configured.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
     modules = kbuild.builtin_modules(kernel)
-    _warn((*kernel.configuration.warnings, *kernel.cache.warnings))
+    errors.warn((*kernel.configuration.warnings, *kernel.cache.warnings))
     if options.explain:
         for path, reason in kernel.cache.reasons.items():
             print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)
@@ -86,6 +86,7 @@ def _tables(options: argparse.Namespace) -> None:
         sizes=options.sizes,
     )
     made = stages.kallsyms_tables(options.symbols, options.ranges, options.thick, chosen, rules)
+    errors.warn(made.warnings)
     if options.format == "text":
         _deliver(options, assembly.text(made))
         return
@@ -130,11 +131,6 @@ def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
-
-
-def _warn(warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        print(f"kallmodsyms: warning: {warning}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,11 +1,13 @@
 """What a user is told when an input is wrong: one message, no traceback.
 
-Every stage raises `InputError`; the command line and the task graph print it and stop.
+Every stage raises `InputError`; the command line and the task graph print it and stop. What is only odd is a warning.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 
 
 class InputError(Exception):
@@ -43,3 +45,9 @@ class InputError(Exception):
         if self.cure is not None:
             lines.append(f"  {self.cure}")
         return "\n".join(lines)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print a line for each of the warnings on standard error."""
+    for warning in warnings:
+        print(f"kallmodsyms: warning: {warning}", file=sys.stderr, flush=True)

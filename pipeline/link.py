@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import configured, elf, files, kbuild, provider, stages, symbols
+from pipeline import configured, elf, errors, files, kbuild, provider, stages, symbols
 from pipeline.errors import InputError
 from pipeline.kallsyms import assembly, reader, select
 from pipeline.kallsyms.dialect import Dialect
@@ -225,7 +225,10 @@ class Passes:
         """The tables of image `number`, from its ranges."""
         image, ranges = self.path(self.names.image(number)), self.path(self.names.ranges(number))
         # Names do not change between passes, so the compression of the last one serves this one.
-        self.latest = stages.kallsyms_tables(image, ranges, self.path(self.thick), self.options, self.rules, self.latest)
+        previous = self.latest
+        self.latest = stages.kallsyms_tables(image, ranges, self.path(self.thick), self.options, self.rules, previous)
+        if previous is None:
+            errors.warn(self.latest.warnings)
         self._write(number, self.latest)
 
     def assemble(self, number: int) -> None:

@@ -93,6 +93,16 @@ def test_both_formats_assemble_to_the_same_section(built, tmp_path):
     assert said.startswith("kallmodsyms: --format=incbin writes two files")
 
 
+def test_names_that_are_too_long(tmp_path):
+    """They are left out, and said so once."""
+    for name in ("ranges", "thick"):
+        (tmp_path / name).touch()
+    (tmp_path / "nm").write_text(f"1000 T _text\n1000 T _stext\n1010 T {'a' * 512}\n1020 T {'b' * 511}\n1030 t {'c' * 600}\n2000 T _etext\n")
+    out, said = run("tables", *(f"--{name}={tmp_path / file}" for name, file in [("symbols", "nm"), ("ranges", "ranges"), ("thick", "thick")]))
+    assert said == f"kallmodsyms: warning: symbols left out, for names of 512 bytes or more: 2; the first is {'a' * 60}…\n"
+    assert "kallsyms_num_syms:\n\t.long\t4\n" in out
+
+
 def test_show_and_lookup(built):
     listing, _ = run("show", built / "vmlinux")
     line = next(line for line in listing.splitlines() if "minix_fill_super" in line)

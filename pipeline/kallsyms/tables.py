@@ -66,6 +66,7 @@ class Tables:
     text: the address of `_text`
     sizes: of each symbol, None if they are not kept; `compact` their short form, None if they are kept dense or not at all
     modules: None if modules are not kept
+    too_long: names that the dialect's limit keeps out of the tables
     """
 
     options: Options
@@ -80,6 +81,15 @@ class Tables:
     sizes: NDArray[np.uint64] | None
     compact: compact.Sizes | None
     modules: ModuleTables | None
+    too_long: tuple[bytes, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should be told of these tables: at most one line."""
+        if not self.too_long:
+            return []
+        first = self.too_long[0][:60].decode("utf-8", "backslashreplace")
+        return [f"symbols left out, for names of {self.dialect.name_limit} bytes or more: {len(self.too_long)}; the first is {first}…"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ def build(
         sizes=kept,
         compact=compact.encode(addresses, chosen.absolute, kept) if kept is not None and options.sizes == "compact" else None,
         modules=modules,
+        too_long=chosen.too_long,
     )
 
 
