@@ -53,6 +53,7 @@ SECTIONS
 		*(.kprobes.text)
 		__kprobes_text_end = .;
 		/* test_padding_gap: bytes of nobody in the midst of an output section */
+		. += 32;
 		. = ALIGN(256);
 		__entry_text_start = .;
 		*(.entry.text)
