@@ -98,7 +98,7 @@ def lookup(vmlinux: str | os.PathLike[str], queries: Sequence[str]) -> tuple[str
     """One line for each symbol found, and the queries that nothing was found for.
 
     A query is an address in hexadecimal or a name; what the image has a symbol of that name for is a name. The line for a name is that
-    of the listing, the line for an address `address symbol+offset/size`, with the modules behind a tab.
+    of the listing, the line for an address `address symbol+offset/size`, behind a tab the modules that own the byte.
     """
     kallsyms = reader.read(vmlinux)
     digits = kallsyms.bits // 4
@@ -117,19 +117,20 @@ def lookup(vmlinux: str | os.PathLike[str], queries: Sequence[str]) -> tuple[str
     return "".join(lines), missing
 
 
-def _place(symbol: reader.Symbol, offset: int) -> str:
+def _place(symbol: reader.Symbol, offset: int, modules: Sequence[str]) -> str:
     size = "" if symbol.size is None else f"/{symbol.size:#x}"
-    return f"{symbol.name}+{offset:#x}{size}{_modules(symbol)}\n"
+    return f"{symbol.name}+{offset:#x}{size}{_tail(modules)}\n"
 
 
 def _listed(symbol: reader.Symbol) -> str:
     size = "" if symbol.size is None else f"{symbol.size:x} "
     letter = symbol.type.lower() if symbol.modules else symbol.type
-    return f"{size}{letter} {symbol.name}{_modules(symbol)}\n"
+    return f"{size}{letter} {symbol.name}{_tail(symbol.modules, symbol.object)}\n"
 
 
-def _modules(symbol: reader.Symbol) -> str:
-    return "\t" + " ".join(f"[{name}]" for name in symbol.modules) if symbol.modules else ""
+def _tail(modules: Sequence[str], path: str = "") -> str:
+    parts = [f"[{name}]" for name in modules] + [f"{{{path}}}"] * bool(path)
+    return "\t" + " ".join(parts) if parts else ""
 
 
 def merged_config(base: str, wanted: str) -> str:

@@ -308,11 +308,11 @@ LOOKUP_ROWS = [
         (0x00, ("outer", 0), ("marker", 0)),
         (0x0F, ("outer", 0xF), ("marker", 0xF)),
         (0x11, ("inner", 1), ("inner", 1)),
-        (0x14, ("outer", 0x14), ("label", 0)),
-        (0x3F, ("outer", 0x3F), ("label", 0x2B)),
-        (0x40, None, ("label", 0x2C)),  # padding
+        (0x14, ("label", 0), ("label", 0)),
+        (0x40, ("label", 0x2C), ("label", 0x2C)),
+        (0x5F, ("next", 0xF), ("next", 0xF)),
         (0x60, ("alone", 0), ("alone", 0)),
-        (0x61, None, ("alone", 1)),
+        (0x61, ("alone", 1), ("alone", 1)),
         (0x7F, ("next", 0xF), ("next", 0xF)),
         (-1, None, None),
     ],
@@ -346,8 +346,8 @@ def test_lookup_of_names(tmp_path):
     _, _, made = attributed(LOOKUP_ROWS, [Piece(TEXT + 0x70, TEXT + 0x80, "fs/ext4/inode.o")], sizes="compact")
     decoded = reader.read(image(made, tmp_path))
     assert decoded.lookup("next") == [
-        reader.Found(reader.Symbol(TEXT + 0x50, 0x10, "t", "next", ()), 0),
-        reader.Found(reader.Symbol(TEXT + 0x70, 0x10, "t", "next", ("ext4",)), 0),
+        reader.Found(reader.Symbol(TEXT + 0x50, 0x10, "t", "next", ()), 0, ()),
+        reader.Found(reader.Symbol(TEXT + 0x70, 0x10, "t", "next", ("ext4",)), 0, ("ext4",)),
     ]
     assert decoded.lookup("absent") == []
 

@@ -50,10 +50,14 @@ class Symbol(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A symbol, and how far behind its address what was looked for is."""
+    """A symbol, and how far behind its address what was looked for is.
+
+    modules: whose the byte there is: of padding behind a symbol, and of a marker on another's first byte, not the symbol's
+    """
 
     symbol: Symbol
     offset: int
+    modules: ModuleList
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Kallsyms:
     names: without the letter
     lists: the lists of modules that occur, `lists[0]` empty
     of_symbols: the list of each symbol
+    runs, of_runs: where each run of bytes of one list begins, and its list; the last one is nobody's
     has_modules: whether the image has module tables
     objects: by index, the end of the path of the symbol's object, for symbols that need it to be told apart
     sections: (start, end) of the allocated sections
@@ -81,6 +86,8 @@ class Kallsyms:
     names: list[bytes] = field(repr=False)
     lists: tuple[ModuleList, ...]
     of_symbols: NDArray[np.int64]
+    runs: NDArray[np.uint64] = field(repr=False)
+    of_runs: NDArray[np.int64] = field(repr=False)
     has_modules: bool
     sections: tuple[tuple[int, int], ...] = field(repr=False)
     objects: dict[int, str] = field(repr=False)
@@ -135,17 +142,26 @@ class Kallsyms:
         return b"".join([b"%0*x %c %b\n" % (digits, *row) for row in zip(self.addresses.tolist(), self.types, self.names)])
 
     def lookup(self, what: int | str) -> list[Found]:
-        """The symbols of a name, in table order; or the symbol that an address lies in, if it lies in one.
+        """The symbols of a name, in table order; or the symbol that an address of the image lies in or behind, as the kernel has it
+        (`kallmodsyms_lookup` in runtime/).
 
-        With sizes, that is the symbol with the highest address whose bytes hold the address; of several that begin there, the first.
-        Padding is in no symbol. A symbol of size 0 is found at its own address, where nothing else holds that. Without sizes it is the
-        first of those with the highest address not above, if the address is in the same section.
+        Of the symbols with the highest address not above, that is the first one whose bytes reach the address, or else the first: in
+        padding, or behind a label without a size, the offset is not below the symbol's size. An address in no section is in no symbol.
         """
         if isinstance(what, str):
-            name = what.encode("utf-8", "surrogateescape")
-            return [Found(self.symbol(index), 0) for index in self._by_name.get(name, ())]
-        index = self._at(what)
-        return [] if index is None else [Found(self.symbol(index), what - int(self.addresses[index]))]
+            found = map(self.symbol, self._by_name.get(what.encode("utf-8", "surrogateescape"), ()))
+            return [Found(symbol, 0, symbol.modules) for symbol in found]
+        if not any(start <= what < end for start, end in self.sections):
+            return []
+        behind = int(np.searchsorted(self.addresses, np.uint64(what), side="right"))
+        if not behind:
+            return []
+        first = int(np.searchsorted(self.addresses, self.addresses[behind - 1]))
+        offset = what - int(self.addresses[first])
+        reaching = () if self.sizes is None else np.flatnonzero(self.sizes[first:behind] > offset)
+        index = first + int(reaching[0]) if len(reaching) else first
+        run = int(np.searchsorted(self.runs, np.uint64(what), side="right")) - 1
+        return [Found(self.symbol(index), offset, self.lists[int(self.of_runs[run])] if run >= 0 else ())]
 
     @cached_property
     def _by_name(self) -> dict[bytes, list[int]]:
@@ -153,32 +169,6 @@ class Kallsyms:
         for index, name in enumerate(self.names):
             found.setdefault(name, []).append(index)
         return found
-
-    @cached_property
-    def _reach(self) -> NDArray[np.uint64]:
-        """How far the bytes of each symbol and of all before it reach: the largest end."""
-        assert self.sizes is not None
-        return np.maximum.accumulate(self.addresses + self.sizes)
-
-    def _at(self, address: int) -> int | None:
-        if not 0 <= address < 2**self.bits:
-            return None
-        last = int(np.searchsorted(self.addresses, np.uint64(address), side="right")) - 1
-        if last < 0:
-            return None
-        first = int(np.searchsorted(self.addresses, self.addresses[last]))
-        if self.sizes is None:
-            begin = int(self.addresses[first])
-            return first if any(start <= begin and address < end for start, end in self.sections if begin < end) else None
-        found, index = None, last
-        while index >= 0 and int(self._reach[index]) > address:
-            start = int(self.addresses[index])
-            if found is not None and start != int(self.addresses[found]):
-                break
-            if address < start + int(self.sizes[index]):
-                found = index
-            index -= 1
-        return found if found is not None or int(self.addresses[first]) != address else first
 
 
 def read(path: str | os.PathLike[str]) -> Kallsyms:
@@ -250,7 +240,7 @@ class _Decoder:
         types = b"".join([entry[:1] for entry in entries])
         self.check_sequence(count)
         symbol_sizes = self.sizes(count, addresses, absolute)
-        lists, of_symbols = self.modules(addresses, types)
+        lists, of_symbols, runs, of_runs = self.modules(addresses, types)
         return Kallsyms(
             bits=self.image.bits,
             addresses=addresses,
@@ -260,6 +250,8 @@ class _Decoder:
             names=[entry[1:] for entry in entries],
             lists=lists,
             of_symbols=of_symbols,
+            runs=runs,
+            of_runs=of_runs,
             has_modules="kallsyms_modules" in self.labels,
             objects=self.objects(count),
             sections=tuple((s.address, s.end) for s in self.image.sections if s.flags & elf.SHF_ALLOC and s.size),
@@ -364,11 +356,13 @@ class _Decoder:
             return self.array("kallsyms_sizes", count, self.image.bits // 8)
         return None
 
-    def modules(self, addresses: NDArray[np.uint64], types: bytes) -> tuple[tuple[ModuleList, ...], NDArray[np.int64]]:
-        """The lists of modules, and the list of each symbol."""
+    def modules(
+        self, addresses: NDArray[np.uint64], types: bytes
+    ) -> tuple[tuple[ModuleList, ...], NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]:
+        """The lists of modules, the list of each symbol, the runs, and the list of each run."""
         of_symbols = np.zeros(len(addresses), np.int64)
         if "kallsyms_modules" not in self.labels:
-            return ((),), of_symbols
+            return ((),), of_symbols, np.zeros(0, np.uint64), np.zeros(0, np.int64)
         runs = self.number("kallsyms_num_modules")
         values = self.array("kallsyms_modules", runs, 4)
         if "kallsyms_module_offsets" in self.labels:
@@ -387,10 +381,11 @@ class _Decoder:
         text = np.isin(np.frombuffer(types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
         run = np.searchsorted(starts, addresses, side="right") - 1
         owned = np.flatnonzero(text & (run >= 0))
-        of_symbols[owned] = np.array(numbers, np.int64)[run[owned]] if runs else 0
+        of_runs = np.array(numbers, np.int64)
+        of_symbols[owned] = of_runs[run[owned]]
         lists, numbers = self.module_lists(exceptions[:, 1].tolist(), "kallsyms_module_exceptions", 8, lists)
         of_symbols[exceptions[:, 0].astype(np.int64)] = np.array(numbers, np.int64)
-        return tuple(lists), of_symbols
+        return tuple(lists), of_symbols, starts, of_runs
 
     def pairs(self, label: str, length: str, count: int) -> NDArray[np.uint64]:
         """A table of (symbol, value) rows, ascending by symbol; no rows if the image has no such table."""

@@ -132,7 +132,8 @@ int kallmodsyms_next(struct kallmodsyms_cursor *cursor);
  * Find the symbol that an address lies in or behind: among those with the highest address not above
  * it, the first whose size reaches beyond `address`, or else the first. `*modules` receives the
  * owners of the address itself, which differ from symbol.modules where the address is past the
- * symbol's end, or the symbol an exception. KALLMODSYMS_END if every symbol is above.
+ * symbol's end, or the symbol an exception. KALLMODSYMS_END if every symbol is above. The tables do
+ * not say where the image ends: the caller asks about addresses that lie in it.
  * Takes two binary searches, and reads the names between a marker and the last symbol at that
  * address: up to 255, and one for each alias.
  */
