@@ -275,7 +275,7 @@ def test_flags(tmp_path):
     assert kbuild.compile_flags(kernel, "d/sub/n.o") == (
         "-O2 -DBELOW -DM -DKBUILD_BASENAME='\"n\"' -DKBUILD_MODNAME='\"m\"' -D__KBUILD_MODNAME=kmod_m"
     )
-    assert kbuild.compile_flags(kernel, "d/sub/s.o", assembler=True).startswith("-DAS -DKBUILD_MODFILE=")
+    assert kbuild.compile_flags(kernel, "d/sub/s.o", assembler=True) == "-DAS"
     with pytest.raises(InputError, match="no directory of the tree builds 'd/zzz.o'"):
         kbuild.compile_flags(kernel, "d/zzz.o")
 

@@ -35,7 +35,8 @@ def compile_flags(kernel_tree: KernelTree, path: str, assembler: bool = False) -
     common, own = names[0], names[2]
     which = "MODULE" if modular else "KERNEL"
     parts += [evaluator.get(f"{common}_{which}"), evaluator.get(f"{own}_{which}")]
-    parts += _names(directory, path, modular)
+    if not assembler:
+        parts += _names(directory, path, modular)
     return " ".join(part for part in parts if part)
 
 
