@@ -6,12 +6,12 @@ What is worth keeping between runs is in the folder .kallmodsyms of the build di
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline import kbuild, kconfig
+from pipeline.commands import Answers
 from pipeline.errors import InputError
 
 FOLDER = ".kallmodsyms"
@@ -24,7 +24,7 @@ Place = str | os.PathLike[str]
 
 def host_arch() -> str:
     """ARCH of this machine, as a kernel's top Makefile finds it (scripts/subarch.include)."""
-    machine = platform.machine()
+    machine = os.uname().machine
     rules = (
         (r"i.86|x86_64", "x86"), (r"sun4u", "sparc64"), (r"arm.*", "arm"), (r"sa110", "arm"), (r"s390x", "s390"),
         (r"ppc.*", "powerpc"), (r"mips.*", "mips"), (r"sh[234].*", "sh"), (r"aarch64.*", "arm64"), (r"riscv.*", "riscv"),
@@ -53,9 +53,12 @@ def _load(
     for place, what in ((tree, "source tree"), (objdir, "build directory")):
         if not place.is_dir():
             raise InputError(f"is no directory; it should be the {what}", path=place)
-    environment = kbuild.environment(tree, objdir, _arch(arch), variables)
+    answers = Answers(objdir / FOLDER / "commands.cache", (os.path.realpath(tree), os.path.realpath(objdir)))
+    environment = kbuild.environment(tree, objdir, _arch(arch), variables, answers)
     cache = objdir / FOLDER / "kconfig.cache"
-    return kconfig.load(tree, objdir / ".config", _arch(arch), environment, objdir=objdir, cache=cache), environment
+    found = kconfig.load(tree, objdir / ".config", _arch(arch), environment, objdir=objdir, cache=cache)
+    answers.save()
+    return found, environment
 
 
 def _arch(arch: str | None) -> str:

@@ -1,4 +1,4 @@
-"""How every stage writes its output, and reads its text input.
+"""How every stage writes its output, reads its text input, and tells whether a file is still what it was.
 
 An output is written to a temporary name beside it and renamed, so that a reader never sees half a file and a
 failed step leaves the old one. Content that did not change keeps its timestamp, so that nothing downstream reruns.
@@ -6,8 +6,8 @@ failed step leaves the old one. Content that did not change keeps its timestamp,
 
 from __future__ import annotations
 
+import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -25,14 +25,13 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> bool:
         if path.is_file() and path.read_bytes() == data:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with open(temporary, "xb") as stream:
                 stream.write(data)
-            os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", path=path) from error
@@ -55,7 +54,24 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+Fingerprint = list
+"""[size in bytes, mtime in ns, ctime in ns, SHA-1 of the content]; JSON-able. ctime cannot be set back, so that an edit within
+the clock's grain or under a restored mtime is seen; the digest keeps a mere `touch` from counting."""
+
+
+def fingerprint(path: str | os.PathLike[str], previous: Fingerprint | None = None) -> Fingerprint | None:
+    """The fingerprint of a file, or None if there is none. `previous` saves reading a file that stat says is the same."""
+    try:
+        stat = os.stat(path)
+        if previous is not None and previous[:3] == [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]:
+            return previous
+        digest = hashlib.sha1(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, digest]
+
+
+def differs(path: str | os.PathLike[str], previous: Fingerprint | None) -> bool:
+    """Whether the content of `path` is not what it was when `previous` was taken (None: it did not exist)."""
+    now = fingerprint(path, previous)
+    return (now is None) != (previous is None) or (now is not None and now[3] != previous[3])

@@ -7,35 +7,13 @@ somebody damaged. `State` records all of these after a run and compares them bef
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Fingerprint = list
-"""[size in bytes, mtime in ns, ctime in ns, SHA-1 of the content]; JSON-able. ctime cannot be set back, so that an edit within
-the clock's grain or under a restored mtime is seen; the digest keeps a mere `touch` from counting."""
-
-
-def fingerprint(path: str | os.PathLike[str], previous: Fingerprint | None = None) -> Fingerprint | None:
-    """The fingerprint of a file, or None if there is none. `previous` saves reading a file that stat says is the same."""
-    try:
-        stat = os.stat(path)
-        if previous is not None and previous[:3] == [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]:
-            return previous
-        digest = hashlib.sha1(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, digest]
-
-
-def differs(path: str | os.PathLike[str], previous: Fingerprint | None) -> bool:
-    """Whether the content of `path` is not what it was when `previous` was taken (None: it did not exist)."""
-    now = fingerprint(path, previous)
-    return (now is None) != (previous is None) or (now is not None and now[3] != previous[3])
-
+from pipeline.files import Fingerprint, differs, fingerprint
 
 @dataclass
 class State:

@@ -22,7 +22,8 @@ from pipeline import configured, files, kbuild, kconfig, link, objects, profile,
 from pipeline.errors import InputError
 from pipeline.kallsyms import reader
 from pipeline.profile import Profile
-from pipeline.state import State, differs, fingerprint, headers, mentioned_symbols
+from pipeline.files import differs, fingerprint
+from pipeline.state import State, headers, mentioned_symbols
 
 CONFIG = ".config"
 TRISTATE_CONF = "include/config/tristate.conf"
@@ -236,12 +237,8 @@ class ToyBuild(Build):
 
     def modules_thick(self) -> dict:
         """modules_thick.builtin: the would-be modules that are built in, and their objects"""
-        state = State([], [], self._makefiles)
+        state = State([], [], lambda: self.kernel.makefiles())
         return self._task(self._modules_thick, reads=[TRISTATE_CONF, AUTO_CONF], writes=[THICK], state=state)
-
-    def _makefiles(self) -> set[str]:
-        """Every makefile that was read, or looked for in vain: a Kbuild file that appears takes the place of the Makefile beside it."""
-        return {name for directory in self.kernel.directories.values() for name in directory.files}
 
     def _modules_thick(self) -> None:
         files.write(self.path(THICK), kbuild.format_thick(kbuild.builtin_modules(self.kernel)))
@@ -386,7 +383,7 @@ class LinuxBuild(Build):
     def _modules_thick(self, found: list[str]) -> None:
         kernel = configured.kernel_tree(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
         files.write(self.path(THICK), kbuild.format_thick(kbuild.builtin_modules(kernel)))
-        found[:] = {name for directory in kernel.directories.values() for name in directory.files}
+        found[:] = kernel.makefiles()
 
     def vmlinux(self) -> dict:
         """vmlinux with module tables: the tree's own make, with our program as its final link. Make decides what is out of date"""

@@ -118,7 +118,7 @@ def test_kbuild_computes_the_environment_that_make_gives(confs, linux_6_1):
     expected = loaded(conf)
     environment = kbuild.environment(linux_6_1, conf.objdir, conf.arch)
     found = kconfig.load(linux_6_1, conf.objdir / CONFIG, conf.arch, environment, cache=conf.objdir / "cache")
-    assert (found.reread, found) == (None, expected)  # the cache would name a variable that differs
+    assert found == expected._replace(reread=None)  # the cache would name a variable that differs
 
 
 @st.composite

@@ -1,34 +1,28 @@
 """What the evaluation of each directory came to, from an earlier run; and why it does not hold any more.
 
-One file, which may be deleted at any time. An evaluation is kept with what it depended on: the variables from outside
+One file (module `pipeline.kept`). An evaluation is kept with what it depended on: the variables from outside
 that it read, with their values; the files that it read or looked for, by content; what its wildcards matched; this
 program. An evaluation that had to know what a command prints is not kept, for nobody can tell what that depends on; all
 others see markers in place of outputs, and do not depend on these (see pipeline.make.promises).
 
 Values and contents are kept in one table for all directories. The next run compares the tables once, and each directory
-asks whether it read any of what changed. Two runs at once write a whole file each, under a name of its own; the later
-rename stays.
+asks whether it read any of what changed.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import marshal
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
-from pipeline import files, make
+from pipeline import kept, make
 from pipeline.errors import InputError
+from pipeline.files import differs, fingerprint
 from pipeline.make import Evaluator, Origin, Variable, anonymous, glob
-from pipeline.state import Fingerprint, differs, fingerprint
 
 if TYPE_CHECKING:
     from pipeline.kbuild.directory import Context
 
-_MAGIC = b"kallmodsyms kbuild cache\n"
 _COMMAND = "it needs to know what a command prints"
 _EMPTY: dict[str, Any] = {"variables": {}, "flipped": {}, "files": {}, "directories": {}}
 
@@ -54,7 +48,8 @@ class Cache:
         self._place = tuple(place)
         self._old, self._nothing = _EMPTY, "nothing is kept"
         if self.path is not None:
-            self._read(self.path)
+            record, reason, self.warnings = kept.read(self.path, self._place)
+            self._old, self._nothing = (_EMPTY, reason) if record is None else (record, "it is new")
         self._directories: dict[str, Any] = {}
         self._compared: set[str] = set()
         self._variables: dict[str, Form] = {}
@@ -143,16 +138,16 @@ class Cache:
 
     def save(self) -> None:
         """Write the file, if anything was evaluated."""
+        self._context.top.promises.answers.save()
         if self.path is None or all(reason == _COMMAND for reason in self.reasons.values()):
             return
         for path in self._directories.keys() - self._compared:
             if isinstance(entry := self._directories[path], dict):
                 self._directories[path] = entry | {"flipped": None}
         known = self._old["files"] | self._context.top.sources.fingerprints
-        kept = [entry for entry in self._directories.values() if isinstance(entry, dict)]
-        parts = [part for entry in kept for part in (entry["conditions"], (entry["flipped"] or [None])[0]) if part]
+        entries = [entry for entry in self._directories.values() if isinstance(entry, dict)]
+        parts = [part for entry in entries for part in (entry["conditions"], (entry["flipped"] or [None])[0]) if part]
         record = {
-            "place": self._place,
             "variables": self._variables,
             "flipped": self._flipped,
             "files": {
@@ -161,9 +156,8 @@ class Cache:
             },
             "directories": self._directories,
         }
-        payload = _this_program() + marshal.dumps(record)
         try:
-            files.write(self.path, _MAGIC + hashlib.blake2b(payload, digest_size=32).digest() + payload)
+            kept.write(self.path, self._place, record)
         except InputError as error:
             self.warnings.append(f"{error}; every directory is evaluated each time")
 
@@ -209,30 +203,6 @@ class Cache:
             self._globs[pattern] = glob(self._context.top.objdir, pattern)
         return self._globs[pattern]
 
-    def _read(self, path: Path) -> None:
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            self._nothing = f"{path} does not exist yet"
-            return
-        except OSError as error:
-            self._nothing = f"{path} cannot be read"
-            self.warnings.append(f"{path}: cannot be read: {error.strerror}; going on without it")
-            return
-        head, payload = data[: len(_MAGIC) + 32], data[len(_MAGIC) + 32 :]
-        # marshal trusts its input, so nothing but what was written here reaches it.
-        if head != _MAGIC + hashlib.blake2b(payload, digest_size=32).digest():
-            self._nothing = f"{path} is damaged"
-            self.warnings.append(f"{path}: damaged, and ignored; it is written anew")
-        elif payload[:32] != _this_program():
-            self._nothing = "this program is another version"
-        else:
-            record = marshal.loads(payload[32:])
-            if record["place"] != self._place:
-                self._nothing = f"{path} is of another tree or build directory"
-            else:
-                self._old, self._nothing = record, "it is new"
-
 
 def _form(variable: Variable) -> Form:
     return anonymous(variable.value), variable.recursive, int(variable.origin), variable.exported
@@ -248,12 +218,3 @@ def _words(form: Form | None) -> str:
     if form is None:
         return "not set"
     return form[0] if 0 < len(form[0]) < 40 and make.MARK not in form[0] else "another"
-
-
-@functools.cache
-def _this_program() -> bytes:
-    digest = hashlib.blake2b(sys.version.encode(), digest_size=32)
-    for directory in (Path(__file__).parent, Path(make.__file__).parent):
-        for source in sorted(directory.glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.digest()

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from dataclasses import dataclass, field
-from typing import Iterable, Mapping
+from typing import Iterable, Mapping, NamedTuple
 
 from pipeline.errors import InputError
 from pipeline.kbuild.top import Top
@@ -52,8 +51,7 @@ SUBDIRECTORY_FLAGS = Program(
 _SUBDIRECTORY_LISTS = ("subdir-asflags-y", "subdir-ccflags-y", "subdir-rustflags-y")
 
 
-@dataclass(frozen=True)
-class Directory:
+class Directory(NamedTuple):
     """What one directory builds. Paths are normalised and relative to the build directory.
 
     path: the directory, `.` for the top
@@ -78,8 +76,8 @@ class Directory:
     composites: Mapping[str, tuple[str, ...]]
     modular: Mapping[str, tuple[str, ...]]
     owners: Mapping[str, tuple[str, ...]]
-    files: Mapping[str, bool] = field(repr=False)
-    reads: frozenset[str] = field(repr=False)
+    files: Mapping[str, bool]
+    reads: frozenset[str]
 
     def link_entries(self) -> tuple[str, ...]:
         """What goes into the directory's built-in.a, in order, each once: objects, and directories with a slash."""
@@ -106,7 +104,8 @@ class Context:
         changed = {f"CONFIG_{name}": Variable(value, True, Origin.FILE) for name, value in (values or {}).items()}
         if like is not None and not changed.keys() & like.head_reads:
             self.base = {**like.base, **changed}
-            self.head, self.head_reads, self.shell_environment = like.head, like.head_reads, like.shell_environment
+            self.head, self.whole_head, self.preset = like.head, like.whole_head, like.preset
+            self.head_reads, self.shell_environment = like.head_reads, like.shell_environment
             return
         base = top.directory_variables()
         if top.auto_conf is not None:
@@ -115,7 +114,8 @@ class Context:
             base |= {name: variable for name, variable in evaluator.local.items() if variable is not None}
         base |= changed
         program = top.sources.program(self.build) or Program(_OWN_HEAD, self.build)
-        shared, self.head = _split_head(program)
+        shared, self.head, self.whole_head = _split_head(program)
+        self.preset = {line.name for line in self.whole_head.lines} - {line.name for line in self.head.lines}
         evaluator = Evaluator(
             top.objdir, base=base, sources=top.sources, promises=top.promises, shell_environment=self._shell_environment
         )
@@ -150,13 +150,14 @@ class Context:
         )
         flags = {"need-builtin": "1" if built_in else "", "need-modorder": "1" if built_in or modular else ""}
         evaluator.set_command_line({"obj": path, **flags})
-        evaluator.evaluate(self.head)
+        evaluator.evaluate(self.head if self.preset.isdisjoint(inherited) else self.whole_head)
         evaluator.files[self.build] = self.top.sources.program(self.build) is not None
         return evaluator
 
 
-def _split_head(program: Program) -> tuple[Program, Program]:
-    """Cut scripts/Makefile.build before its include of Makefile.lib: (what directories share, what each evaluates)."""
+def _split_head(program: Program) -> tuple[Program, Program, Program]:
+    """Cut scripts/Makefile.build before its include of Makefile.lib: (what directories share, what each evaluates, the same with
+    the variables that it gives a value that never changes, for a directory that inherits one of them)."""
     head = program.lines
     for index, line in enumerate(program.lines):
         if (line.kind or line.classify()) is Kind.INCLUDE and "Makefile.lib" in line.text:
@@ -165,10 +166,17 @@ def _split_head(program: Program) -> tuple[Program, Program]:
     includes = [line for line in head if (line.kind or line.classify()) is Kind.INCLUDE]
     if not includes:
         raise InputError("does not include the Kbuild file of a directory", path=program.path)
-    shared, own = Program("", program.path), Program("", program.path)
+    shared, own, whole = (Program("", program.path) for _ in range(3))
     shared.lines = [line for line in head if line is not includes[-1]]
-    own.lines = [line for line in head if line not in includes[:-1]]
-    return shared, own
+    whole.lines = [line for line in head if line not in includes[:-1]]
+    conditional = any(line.kind is Kind.CONDITIONAL for line in head)
+    names = [line.name for line in head if line.kind in (Kind.ASSIGNMENT, Kind.DEFINE)]
+    own.lines = [
+        line for line in whole.lines
+        if conditional or line.kind is not Kind.ASSIGNMENT or line.operator != ":=" or names.count(line.name) > 1
+        or "$" in line.name + line.text
+    ]  # fmt: skip
+    return shared, own, whole
 
 
 def summarize(evaluator: Evaluator, path: str, built_in: bool) -> Directory:

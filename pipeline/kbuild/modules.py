@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
-from typing import Iterable
+from typing import Iterable, NamedTuple
 
 from pipeline.errors import InputError
 from pipeline.kbuild.directory import Context
@@ -20,8 +19,7 @@ from pipeline.kbuild.tree import KernelTree
 from pipeline.make.lines import split_words
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(NamedTuple):
     """A module that is built in: its object, and the objects that it is made of, sorted; none for a single object."""
 
     object: str

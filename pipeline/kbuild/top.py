@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Mapping
 
+from pipeline.commands import Answers
 from pipeline.errors import InputError
 from pipeline.kconfig.output import auto_conf
 from pipeline.make import (
@@ -43,6 +44,7 @@ class Top:
         overrides: Mapping[str, str],
         goal: str,
         like: Top | None = None,
+        answers: Answers | None = None,
     ) -> None:
         """Without a configuration, CONFIG_ variables are unset. `like` has read makefiles of the tree. Raises InputError."""
         self.tree = os.path.realpath(tree)
@@ -57,9 +59,7 @@ class Top:
         self.auto_conf = None if configuration is None else Program(auto_conf(configuration), automatic)
         virtual = {str(automatic): self.auto_conf, f"{automatic}.cmd": Program("", f"{automatic}.cmd")}
         self.sources = Sources(virtual, like and like.sources)
-        self.promises = Promises()
-        if like is not None and like.overrides == self.overrides:
-            self.promises.commands.update(like.promises.commands)
+        self.promises = Promises(like.promises.answers if like is not None and like.overrides == self.overrides else answers)
         self.process = {name: value for name, value in process_environment().items() if name not in _FOREIGN}
         self.evaluator = Evaluator(
             self.objdir, sources=self.sources, promises=self.promises, shell_environment=lambda command: self.process
@@ -108,12 +108,14 @@ def environment(
     objdir: str | os.PathLike[str],
     arch: str | None = None,
     overrides: Mapping[str, str] = {},
+    answers: Answers | None = None,
 ) -> Environment:
     """The environment that the tree's kconfig would run in: what the top Makefile exports, and the process environment.
 
     overrides: variables as on make's command line, such as LLVM or CROSS_COMPILE
+    answers: what is known of the commands that it runs
     Needs no .config. Values are computed on access; `dict(…)` computes all, which runs the compiler a few times.
     Raises InputError.
     """
-    return Environment(Top(tree, objdir, arch, None, overrides, "syncconfig"))
+    return Environment(Top(tree, objdir, arch, None, overrides, "syncconfig", answers=answers))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterator, Mapping
 
 from pipeline.errors import InputError
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.kconfig import Configuration
 
 
-@dataclass
 class KernelTree:
     """All directories of a tree under one configuration.
 
@@ -28,18 +26,22 @@ class KernelTree:
     cache: what is known from an earlier run
     """
 
-    top: Top
-    configuration: Configuration
-    directories: dict[str, Directory] = field(default_factory=dict)
-    archives: tuple[str, ...] = ()
-    libraries: tuple[str, ...] = ()
-    cache: Cache = field(default_factory=Cache, repr=False)
-    _parents: dict[str, str] = field(default_factory=dict, repr=False)
-    _modular: dict[str, bool] = field(default_factory=dict, repr=False)
-    _handed_on: dict[str, dict[str, Variable]] = field(default_factory=dict, repr=False)
-    _known: set[str] = field(default_factory=set, repr=False)
-    _context: Context | None = field(default=None, repr=False)
-    _owners: dict[str, Directory] | None = field(default=None, repr=False)
+    def __init__(
+        self, top: Top, configuration: Configuration, archives: tuple[str, ...], libraries: tuple[str, ...], cache: Cache
+    ) -> None:
+        self.top = top
+        self.configuration = configuration
+        self.directories: dict[str, Directory] = {}
+        self.archives = archives
+        self.libraries = libraries
+        self.cache = cache
+        self._parents: dict[str, str] = {}
+        self._modular: dict[str, bool] = {}
+        self._handed_on: dict[str, dict[str, Variable]] = {}
+        self._known: set[str] = set()
+        self._places: dict[str, os.stat_result | None] = {}
+        self._context: Context | None = None
+        self._owners: dict[str, Directory] | None = None
 
     @property
     def tree(self) -> str:
@@ -115,7 +117,7 @@ class KernelTree:
         evaluator = self.context.evaluate(path, built_in, modular, inherited)
         self.directories[path] = directory = summarize(evaluator, path, built_in)
         self._handed_on[path] = handed_on(evaluator) if directory.subdirectories else {}
-        fields = tuple(vars(directory).values())
+        fields = tuple(directory)
         self.cache.keep(path, (built_in, modular), inherited, evaluator, looked, fields, self._handed_on[path])
         return directory
 
@@ -129,16 +131,24 @@ class KernelTree:
 
     def _problem(self, path: str) -> str | None:
         """What keeps make from descending into a directory."""
-        try:
-            found = os.stat(os.path.join(self.tree, path))
-        except OSError:
+        found = self._place(path)
+        if found is None:
             return "does not exist"
         if not stat.S_ISDIR(found.st_mode):
             return "is none"
         while path := os.path.dirname(path):
-            if os.path.samestat(found, os.stat(os.path.join(self.tree, path))):
+            above = self._place(path)
+            if above is not None and os.path.samestat(found, above):
                 return "is a link to one of those that contain it"
         return None
+
+    def _place(self, path: str) -> os.stat_result | None:
+        if path not in self._places:
+            try:
+                self._places[path] = os.stat(os.path.join(self.tree, path))
+            except OSError:
+                self._places[path] = None
+        return self._places[path]
 
     def _who_names(self, path: str, parent: str) -> tuple[str, int | None]:
         """The file, and with luck the line, that names a directory."""
@@ -193,6 +203,11 @@ class KernelTree:
                     self._owners.setdefault(name, directory)
         return self._owners.get(path)
 
+    def makefiles(self) -> set[str]:
+        """Absolute path of every makefile that was read, or looked for in vain: a Kbuild file that appears takes the place of the
+        Makefile beside it."""
+        return {*self.top.sources.fingerprints, *(name for directory in self.directories.values() for name in directory.files)}
+
     def modules(self) -> dict[str, tuple[str, ...]]:
         """Each =m module, by its object, to what it is linked from, in visiting order."""
         return {name: parts for directory in self.directories.values() for name, parts in directory.modular.items()}
@@ -219,8 +234,7 @@ def load(
     libraries = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_LIBS"))]
     if not any(archive.endswith("built-in.a") for archive in archives):
         archives.insert(0, "built-in.a")
-    kernel_tree = KernelTree(top, configuration, archives=tuple(archives), libraries=tuple(libraries))
-    kernel_tree.cache = Cache(cache, (top.tree, top.objdir))
+    kernel_tree = KernelTree(top, configuration, tuple(archives), tuple(libraries), Cache(cache, (top.tree, top.objdir)))
     kernel_tree.visit()
     return kernel_tree
 

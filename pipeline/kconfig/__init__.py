@@ -15,8 +15,8 @@ import os
 import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import InputError
 from pipeline.kconfig import cache as kept
@@ -27,8 +27,7 @@ from pipeline.kconfig.output import auto_conf, autoconf_h, tristate_conf
 __all__ = ["Configuration", "auto_conf", "autoconf_h", "dot_config", "load", "tristate_conf"]
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(NamedTuple):
     """What a .config means.
 
     values: symbol (without CONFIG_) to value, as auto.conf has it and in its order: y, m, a number, a string without
@@ -51,7 +50,7 @@ class Configuration:
     title: str
     quoted: bool
     warnings: tuple[str, ...]
-    reread: str | None = field(compare=False)
+    reread: str | None
 
 
 def load(

@@ -61,9 +61,18 @@ class Values:
         self.modules = N  # while MODULES itself is computed
         self.modules = self.of(model.modules)
         # Here and below, a look at `tri` before calling `of` is worth a third of the time.
+        tri, prompts, selected, implied = self.tri, model.prompts, model.selected, model.implied
+        others = {*model.defaults, *model.member_of, *model.transitional}
         for item in model.order:
-            if self.tri[item] is None:
-                self.tri[item] = self._item(item)
+            if tri[item] is not None:
+                continue
+            tri[item] = N  # as in `_item`
+            prompt = tri[prompts[item]]
+            if prompt is None:
+                prompt = self.of(prompts[item])
+            # Most symbols have nothing but a prompt, and that of most cannot be seen.
+            if prompt or selected[item] or implied[item] or item in others or model.types[item] not in ("bool", "tristate"):
+                tri[item] = self._item(item)
 
     def text(self, item: int) -> str:
         """The value as `A = B` compares it, and as it is written."""

@@ -14,13 +14,12 @@ from enum import IntEnum
 from typing import Callable, Iterable, Mapping
 
 from pipeline.errors import InputError
+from pipeline.files import Fingerprint, read_bytes, read_text
 from pipeline.make.expression import SPECIAL, Compiled, build_call, compile_text
 from pipeline.make.functions import PURE, BadArgument
 from pipeline.make.lines import BLANKS, SPACES, find_unquoted, split_assignment, split_words
 from pipeline.make.program import Kind, Line, Program, first_word, is_target_variable, make_words
 from pipeline.make.promises import MARK, Promises, Shell, process_environment
-from pipeline.files import read_bytes, read_text
-from pipeline.state import Fingerprint
 
 VERSION = "4.3"
 FEATURES = (
@@ -138,9 +137,10 @@ class Evaluator:
 
     def find(self, name: str) -> Variable | None:
         """The variable that a reference to `name` means now."""
-        for scope in reversed(self._scopes):
-            if name in scope:
-                return scope[name]
+        if self._scopes:
+            for scope in reversed(self._scopes):
+                if name in scope:
+                    return scope[name]
         if name in self.local:
             return self.local[name]
         self.base_reads.add(name)
@@ -388,9 +388,9 @@ class Evaluator:
         return Origin.OVERRIDE if line.override else Origin.FILE
 
     def _name(self, line: Line, text: str) -> str:
-        if line.compiled_name is None:
-            line.compiled_name = compile_text(text)
         compiled = line.compiled_name
+        if compiled is None:
+            compiled = line.compiled_name = compile_text(text)
         name = compiled if isinstance(compiled, str) else self.force(compiled(self))
         if not name:
             raise self.error("empty variable name", text=line.raw)

@@ -125,14 +125,20 @@ def remove_comment(text: str) -> str:
     return text if index < 0 else text[:index]
 
 
+def plain_assignment(text: str) -> tuple[str, str, str] | None:
+    """The same as `split_assignment` for the most common form; None where `text` may still be another."""
+    plain = _PLAIN_ASSIGNMENT.match(text)
+    return (plain[1], plain[2], text[plain.end() :]) if plain else None
+
+
 def split_assignment(text: str) -> tuple[str, str, str] | None:
     """Take `NAME OPERATOR VALUE` apart: (name, operator, value), or None where `text` is something else.
 
     `text` starts with the name. The value keeps its trailing blanks, as make does.
     """
-    plain = _PLAIN_ASSIGNMENT.match(text)
+    plain = plain_assignment(text)
     if plain:
-        return plain[1], plain[2], text[plain.end() :]
+        return plain
     position, end, spaced = 0, -1, False
     while position < len(text):
         character = text[position]

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.make.lines import (
-    BLANKS, SPACES, collapse, find_unquoted, logical_lines, remove_comment, skip_reference, split_assignment,
+    BLANKS, SPACES, collapse, find_unquoted, logical_lines, plain_assignment, remove_comment, skip_reference, split_assignment,
 )  # fmt: skip
 
 
@@ -64,6 +64,13 @@ class Line:
         self.body: tuple[str, int] | None = None
 
     def classify(self) -> Kind:
+        """Find out what the line is."""
+        if "#" not in self.raw and "\n" not in self.raw:
+            assignment = plain_assignment(self.raw)
+            if assignment:
+                self.name, self.operator, self.text = assignment
+                self.kind = Kind.ASSIGNMENT
+                return self.kind
         text = remove_comment(collapse(self.raw)).lstrip(SPACES)
         self.kind = self._assignment(text) or self._directive(text)
         return self.kind

@@ -15,6 +15,8 @@ import os
 import re
 from typing import Callable, Mapping, NamedTuple
 
+from pipeline.commands import Answers
+
 MARK = "\ud800"
 _END = "\ud801"
 _MARKER = re.compile(f"{MARK}([0-9]+){_END}")
@@ -39,15 +41,15 @@ class Application(NamedTuple):
 class Promises:
     """The promises of one evaluation, or of several that exchange values.
 
-    commands: each command that was run, with its directory, to its output
+    answers: what commands printed
     looked: how often somebody had to know what a marker stands for
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Answers | None = None) -> None:
         self._promises: list[Shell | Application] = []
         self._markers: dict[tuple, str] = {}
         self._values: dict[int, str] = {}
-        self.commands: dict[tuple[str, str], str] = {}
+        self.answers = answers or Answers()
         self.looked = 0
 
     def shell(self, promise: Shell) -> str:
@@ -96,11 +98,11 @@ class Promises:
 
     def _run(self, promise: Shell) -> str:
         command = self.force(promise.command)
-        key = (command, promise.directory)
-        output = self.commands.get(key)
+        environment = promise.environment(command)
+        output = self.answers.find(command, promise.directory, environment)
         if output is None:
-            output = run(command, promise.shell, promise.directory, promise.environment(command))
-            self.commands[key] = output
+            output = run(command, promise.shell, promise.directory, environment)
+            self.answers.keep(command, promise.directory, environment, output)
         return output
 
 
