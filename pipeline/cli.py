@@ -133,6 +133,12 @@ def _lookup(options: argparse.Namespace) -> int:
     return 1 if missing else 0
 
 
+def _boot(options: argparse.Namespace) -> None:
+    from pipeline import boot
+
+    _deliver(options, boot.listing(options.objdir, options.busybox, options.seconds))
+
+
 def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
     """Write an output where `-o` says; without it, to standard output."""
     if options.output is not None:
@@ -280,6 +286,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("vmlinux", metavar="VMLINUX")
     sub.add_argument("what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal with or without 0x, or a symbol's name")
+
+    sub = command(
+        "boot",
+        _boot,
+        "the /proc/kallmodsyms of a running kernel: boots what was built in a directory, under qemu (x86) or as a process (UML)",
+        "kallmodsyms boot build/linux-small | grep '\\[ext4\\]'",
+    )
+    sub.add_argument("objdir", metavar="OBJDIR")
+    sub.add_argument("--busybox", metavar="FILE", help="a static busybox for the kernel's machine (default: the one on the PATH)")
+    sub.add_argument("--seconds", type=float, default=300, help="how long the kernel may run (default: %(default)s)")
     return parser
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "toy_kernel"
-COMMANDS = ("tristate", "thick", "ranges", "builtin-ranges", "tables", "link", "show", "lookup")
+COMMANDS = ("tristate", "thick", "ranges", "builtin-ranges", "tables", "link", "show", "lookup", "boot")
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import re
 import subprocess
 
 import pytest
-import qemu
 
+from pipeline import boot
 from pipeline.kallsyms import reader
 
 BUSYBOX = "/bin/busybox"
@@ -36,11 +36,10 @@ def module(built, linux_6_1, make_linux):
 
 
 @pytest.fixture(scope="module")
-def booted(built, module, tmp_path_factory):
+def booted(built, module):
     """What root and nobody read, /proc/kallsyms, and the console."""
-    wanted = ["/lines", "/kallsyms", "/nobody"]
-    contents, console = qemu.run(tmp_path_factory.mktemp("boot"), built / "vmlinux", wanted, commands=COMMANDS, extra=[module])
-    return *(content.decode() for content in contents), console
+    found = boot.run(built, ["/lines", "/kallsyms", "/nobody"], commands=COMMANDS, extra=[module])
+    return *(content.decode() for content in found.contents), found.console
 
 
 def test_the_image_part_is_what_we_decode(built, booted):
@@ -80,7 +79,8 @@ def test_reads(booted, what):
 def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
     """Under KASLR, which the compressed kernel does: every address is ours moved by one distance, but for per-CPU offsets."""
     make_linux(built, linux_6_1, "bzimage")
-    (running, kallsyms), _ = qemu.run(tmp_path, built / "arch/x86/boot/bzImage", ["/proc/kallmodsyms", "/proc/kallsyms"], "")
+    image = built / "arch/x86/boot/bzImage"
+    running, kallsyms = boot.run(built, ["/proc/kallmodsyms", "/proc/kallsyms"], image=image, parameters="").contents
     (tmp_path / "kallsyms").write_bytes(kallsyms)
     assert running == reader.read(built / "vmlinux").relocated(tmp_path / "kallsyms").listing()
     assert running != (built / "kallmodsyms").read_bytes()
