@@ -2,7 +2,10 @@
 of the same boot, and against what nm says of a loaded module."""
 
 import re
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +87,29 @@ def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
     (tmp_path / "kallsyms").write_bytes(kallsyms)
     assert running == reader.read(built / "vmlinux").relocated(tmp_path / "kallsyms").listing()
     assert running != (built / "kallmodsyms").read_bytes()
+
+
+# What make runs in the build directory, with the variables that it exports to the recipe of vmlinux.
+COMPILE = f"""
+import os, subprocess, sys
+sys.path.insert(0, "{Path(__file__).parent.parent}")
+from pipeline import provider
+def make(makefile, *goals):
+    subprocess.run([os.environ["MAKE"], "-f", os.path.join(os.environ["srctree"], makefile), *goals], check=True)
+provider.FOLDER = "checked-provider"
+provider.build(make)
+"""
+
+
+def test_the_kernels_own_checks_find_nothing(built, linux_6_1, tmp_path):
+    """All warnings of `make W=1 C=2`, which would compile the whole kernel anew. `image_name` has the same variables, and
+    its recipe is `echo $(KBUILD_IMAGE)`."""
+    (tmp_path / "compile.py").write_text(COMPILE)
+    command = ["make", "-C", linux_6_1, f"O={built}", "ARCH=x86", "W=1", "C=2", "--no-print-directory", "image_name"]
+    shutil.rmtree(built / "checked-provider", ignore_errors=True)
+    done = subprocess.run([*command, f"KBUILD_IMAGE=; {sys.executable} {tmp_path}/compile.py"], capture_output=True, text=True)
+    assert "-Wmissing-prototypes" in (built / "checked-provider/.kallmodsyms_proc.o.cmd").read_text()
+    shutil.rmtree(built / "checked-provider")
+    files = [f"checked-provider/{name}" for name in ("kallmodsyms", "kallmodsyms_linked", "kallmodsyms_proc")]
+    assert done.stdout.split() == [word for name in files for word in ("CC", f"{name}.o", "CHECK", f"{name}.c")]
+    assert (done.returncode, done.stderr) == (0, "")
