@@ -126,54 +126,58 @@ static u32 count_addresses(const struct kallmodsyms_tables *tables,
 
 /*
  * The name at cursor->name into the symbol: a length in one byte, or in two from 128 on, then that
- * many tokens.
+ * many tokens. Most of the time of a listing goes here.
  */
 static int read_name(struct kallmodsyms_cursor *cursor)
 {
+	const struct kallmodsyms_tables *tables = cursor->tables;
 	/* Copies, since the compiler must take it that each character written may change the tables. */
-	const struct kallmodsyms_table names = cursor->tables->names;
-	const struct kallmodsyms_table token_table = cursor->tables->token_table;
-	const struct kallmodsyms_table token_index = cursor->tables->token_index;
-	unsigned long offset = cursor->name, end;
-	int used = -1; /* the first character is the type */
-	u8 token, byte;
+	const u8 *names = tables->names.data, *tokens = tables->token_table.data;
+	const unsigned long tokens_bytes = tables->token_table.bytes;
+	unsigned long offset = cursor->name, end, stop, at;
+	char *to = cursor->symbol.name, *const last = to + KALLMODSYMS_NAME_LEN - 1;
+	bool first = true; /* the first character is the type */
+	u8 byte;
 
-	if (!read_u8(&names, offset, &byte))
+	if (!read_u8(&tables->names, offset, &byte))
 		return fault(cursor, "kallsyms_names", offset);
 	offset++;
 	end = byte & 0x7f;
 	if (byte & 0x80) {
-		if (!read_u8(&names, offset, &byte))
+		if (!read_u8(&tables->names, offset, &byte))
 			return fault(cursor, "kallsyms_names", offset);
 		offset++;
 		end |= (unsigned long)byte << 7;
 	}
-	for (end += offset; offset < end; offset++) {
-		unsigned long character;
+	end += offset;
+	stop = end < tables->names.bytes ? end : tables->names.bytes;
+	for (; offset < stop; offset++) {
 		u16 start;
 
-		if (!read_u8(&names, offset, &token))
-			return fault(cursor, "kallsyms_names", offset);
-		if (!read_u16(&token_index, token, &start))
-			return fault(cursor, "kallsyms_token_index", token * sizeof(start));
-		for (character = start;; character++) {
-			if (!read_u8(&token_table, character, &byte))
-				return fault(cursor, "kallsyms_token_table", character);
+		if (!read_u16(&tables->token_index, names[offset], &start))
+			return fault(cursor, "kallsyms_token_index", names[offset] * sizeof(start));
+		for (at = start;; at++) {
+			if (at >= tokens_bytes)
+				return fault(cursor, "kallsyms_token_table", at);
+			byte = tokens[at];
 			if (!byte)
 				break;
-			if (used == KALLMODSYMS_NAME_LEN - 1)
-				return fault(cursor, "kallsyms_names", cursor->name);
-			if (used < 0)
+			if (first) {
 				cursor->symbol.type = byte;
-			else
-				cursor->symbol.name[used] = byte;
-			used++;
+				first = false;
+				continue;
+			}
+			if (to == last)
+				return fault(cursor, "kallsyms_names", cursor->name);
+			*to++ = byte;
 		}
 	}
-	if (used < 0)
+	if (stop < end)
+		return fault(cursor, "kallsyms_names", stop);
+	if (first)
 		return fault(cursor, "kallsyms_names", cursor->name);
-	cursor->symbol.name[used] = '\0';
-	cursor->symbol.length = used;
+	*to = '\0';
+	cursor->symbol.length = to - cursor->symbol.name;
 	cursor->name = end;
 	return KALLMODSYMS_OK;
 }
