@@ -6,11 +6,12 @@ program. An evaluation that had to know what a command prints is not kept, for n
 others see markers in place of outputs, and do not depend on these (see pipeline.make.promises).
 
 Values and contents are kept in one table for all directories. The next run compares the tables once, and each directory
-asks whether it read any of what changed.
+asks whether it read any of what changed. What is kept of a directory is packed by itself, so that only what is new must be packed again.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterable, Mapping
@@ -51,6 +52,7 @@ class Cache:
             record, reason, self.warnings = kept.read(self.path, self._place)
             self._old, self._nothing = (_EMPTY, reason) if record is None else (record, "it is new")
         self._directories: dict[str, Any] = {}
+        self._packed: dict[str, bytes] = {}
         self._compared: set[str] = set()
         self._variables: dict[str, Form] = {}
         self._flipped: dict[str, Form] = {}
@@ -80,17 +82,17 @@ class Cache:
 
         flags: whether it is built in, and whether obj-y or obj-m name it
         """
-        entry = self._old["directories"].get(path)
-        if entry is None:
-            self.reasons[path] = self._nothing
-        elif isinstance(entry, str):
-            self.reasons[path] = entry
-        elif entry["flags"] != flags:
+        packed = self._old["directories"].get(path)
+        if not isinstance(packed, bytes):
+            self.reasons[path] = packed or self._nothing
+            return None
+        entry = marshal.loads(packed)
+        if entry["flags"] != flags:
             self.reasons[path] = "it is reached in another way than before"
         elif reason := self._why(entry["conditions"], self._changed, entry["inherited"], inherited):
             self.reasons[path] = reason
         else:
-            self._directories[path] = entry
+            self._directories[path], self._packed[path] = entry, packed
             texts = entry["handed on"].items()
             return entry["directory"], {name: Variable(text, True, Origin.ENVIRONMENT, True) for name, text in texts}
         return None
@@ -133,7 +135,7 @@ class Cache:
         """Remember a second evaluation."""
         entry, conditions = self._directories.get(path), self._conditions(evaluator, looked)
         if isinstance(entry, dict):
-            self._directories[path] = _COMMAND if conditions is None else entry | {"flipped": (conditions, result)}
+            self._change(path, _COMMAND if conditions is None else entry | {"flipped": (conditions, result)})
             self._compared.add(path)
 
     def save(self) -> None:
@@ -142,8 +144,8 @@ class Cache:
         if self.path is None or all(reason == _COMMAND for reason in self.reasons.values()):
             return
         for path in self._directories.keys() - self._compared:
-            if isinstance(entry := self._directories[path], dict):
-                self._directories[path] = entry | {"flipped": None}
+            if isinstance(entry := self._directories[path], dict) and entry["flipped"]:
+                self._change(path, entry | {"flipped": None})
         known = self._old["files"] | self._context.top.sources.fingerprints
         entries = [entry for entry in self._directories.values() if isinstance(entry, dict)]
         parts = [part for entry in entries for part in (entry["conditions"], (entry["flipped"] or [None])[0]) if part]
@@ -154,12 +156,19 @@ class Cache:
                 name: known[name] if name in known else fingerprint(name)
                 for name in sorted({name for _, names, _ in parts for name in names})
             },
-            "directories": self._directories,
+            "directories": {path: self._pack(path, entry) for path, entry in self._directories.items()},
         }
         try:
             kept.write(self.path, self._place, record)
         except InputError as error:
             self.warnings.append(f"{error}; every directory is evaluated each time")
+
+    def _change(self, path: str, entry: dict[str, Any] | str) -> None:
+        self._directories[path] = entry
+        self._packed.pop(path, None)
+
+    def _pack(self, path: str, entry: dict[str, Any] | str) -> bytes | str:
+        return entry if isinstance(entry, str) else self._packed.get(path) or marshal.dumps(entry)
 
     def _conditions(self, evaluator: Evaluator, looked: int) -> Conditions | None:
         """What an evaluation depended on; None if that cannot be told."""
