@@ -111,7 +111,7 @@ def _link(options: argparse.Namespace) -> None:
 
     environment = dict(os.environ)
     environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker))
-    link.link_vmlinux(environment, options.thick, options.sizes, options.provider)
+    link.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.provider)
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -192,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
             "--sizes", choices=("compact", "dense", "none"), default="compact", help="how symbol sizes are stored (default: compact)"
         )
 
+    def objects_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--objects", action="store_true", help="tell symbols of one name and one module apart by their objects: {core.o}")
+
     sub = command(
         "tristate",
         _tristate,
@@ -251,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("text", "incbin"), default="text",
         help="text: as scripts/kallsyms writes it, for the C preprocessor; incbin: the same as a few lines and a binary file",
     )  # fmt: skip
-    sub.add_argument("--objects", action="store_true", help="tell symbols of one name and one module apart by their objects: {core.o}")
+    objects_option(sub)
     sub.add_argument("--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1")
     sizes_option(sub)
 
@@ -263,6 +266,7 @@ def _parser() -> argparse.ArgumentParser:
         output=False,
     )
     sub.add_argument("--thick", metavar="FILE", help="a modules_thick.builtin that is there already (default: make it from the tree)")
+    objects_option(sub)
     sub.add_argument("--no-provider", dest="provider", action="store_false", help="leave /proc/kallmodsyms out of the kernel")
     sizes_option(sub)
     sub.add_argument("linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names")

@@ -168,6 +168,7 @@ def check(image: str, tables: Tables) -> None:
         ("types", found.types, tables.names.types),
         ("names", found.names, tables.names.plain),
         ("sizes", found.sizes, tables.sizes),
+        ("objects", sorted(found.objects), [] if tables.modules is None or tables.modules.objects is None else tables.modules.objects[:, 0]),
     )
     for what, ours, wanted in columns:
         if (ours is None) != (wanted is None) or (ours is not None and list(ours) != list(wanted)):
@@ -294,12 +295,14 @@ class Passes:
         files.write(self.path(self.names.source(number)), text)
 
 
-def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes: str = "compact", with_provider: bool = True) -> None:
+def link_vmlinux(
+    environment: Mapping[str, str], thick: str | None = None, sizes: str = "compact", objects: bool = False, with_provider: bool = True
+) -> None:
     """Do, in the current directory, what the tree's scripts/link-vmlinux.sh does, with module tables beside the base tables.
 
     environment: the variables that make exports to the recipe of vmlinux
     thick: a modules_thick.builtin that is there already; None to make it here from the tree
-    sizes: as `Profile.sizes`
+    sizes, objects: as in `Profile`
     with_provider: whether the kernel gets /proc/kallmodsyms, if it has a /proc
 
     Raises InputError; then the previous vmlinux is still what it was.
@@ -310,7 +313,7 @@ def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes
                 f"{name} is not set: this is the program for the cmd_link_vmlinux hook, and make did not call it",
                 cure="run: make vmlinux cmd_link_vmlinux='kallmodsyms link'",
             )
-    hook = _Hook(environment)
+    hook = _Hook(environment, sizes, objects)
     if not (hook.tree / "init" / "version-timestamp.c").is_file():
         raise InputError("this tree has no init/version-timestamp.c: its final link is none that is known here", path=hook.tree)
     hook.make("scripts/Makefile.build", "obj=init", "init/version-timestamp.o")
@@ -327,7 +330,7 @@ def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes
         files.write(thick, kbuild.format_thick(kbuild.builtin_modules(kernel)))
     btf = hook.btf(plan) if "DEBUG_INFO_BTF" in hook.config else []
     if "KALLSYMS" in hook.config:
-        passes = hook.passes(plan, thick, sizes, btf)
+        passes = hook.passes(plan, thick, btf)
         fresh = not passes.has_tables()
         if fresh:
             passes.empty_tables(*hook.word())
@@ -341,10 +344,12 @@ def link_vmlinux(environment: Mapping[str, str], thick: str | None = None, sizes
 class _Hook:
     """One run of the hook in a build directory: what the helpers of the tree's script know as global variables."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], sizes: str, objects: bool) -> None:
         self.environment = environment
         self.tree = Path(environment["srctree"])
         self.config = stages.configured_values(".")
+        self.rules = stages.tree_dialect(self.tree)
+        self.options = stages.table_options(self.config, self.rules, sizes, objects)
         self.quiet = environment.get("quiet") == "silent_"  # what Kbuild makes of make -s
 
     def say(self, verb: str, what: str) -> None:
@@ -354,11 +359,9 @@ class _Hook:
     def make(self, makefile: str, *goals: str) -> None:
         run([*shlex.split(self.environment["MAKE"]), "-f", str(self.tree / makefile), *goals])
 
-    def passes(self, plan: Recipe, thick: str, sizes: str, objects: Sequence[str]) -> Passes:
-        rules = stages.tree_dialect(self.tree)
-        options = stages.table_options(self.config, sizes, rules)
+    def passes(self, plan: Recipe, thick: str, objects: Sequence[str]) -> Passes:
         object_map = self.object_map() if "vmlinux.o" in plan.inputs else None
-        return Passes(plan, ".", thick, options, rules, objects, object_map, self.say)
+        return Passes(plan, ".", thick, self.options, self.rules, objects, object_map, self.say)
 
     def word(self) -> tuple[int, str]:
         """Word size in bits and byte order of the image, as an object of it has them."""
@@ -397,7 +400,7 @@ class _Hook:
         image = ".tmp_vmlinux.btf"
         tables = []
         if "KALLSYMS" in self.config:
-            passes = self.passes(plan, "", "none", ())
+            passes = self.passes(plan, "", ())
             if not passes.has_tables():
                 passes.empty_tables(*self.word())
             passes.assemble(0)
@@ -423,7 +426,7 @@ class _Hook:
             self.say("BTFIDS", "vmlinux")
             run([*shlex.split(self.environment["RESOLVE_BTFIDS"]), image])
         self.say("NM", "System.map")
-        system_map = stages.system_map(image, stages.tree_dialect(self.tree))
+        system_map = stages.system_map(image, self.rules)
         if "BUILDTIME_TABLE_SORT" in config:
             self.say("SORTTAB", "vmlinux")
             self.sort_tables(image)

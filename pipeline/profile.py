@@ -34,6 +34,7 @@ class Profile:
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
     sizes: how symbol sizes are stored: `compact`, `dense` or `none`
+    objects: whether symbols of one name and one module are told apart by their objects
     provider: whether a real kernel gets /proc/kallmodsyms
     """
 
@@ -46,6 +47,7 @@ class Profile:
     make: Mapping[str, str] = field(default_factory=dict)
     jobs: int = 0
     sizes: str = "compact"
+    objects: bool = False
     provider: bool = True
 
     @property
@@ -56,6 +58,7 @@ class Profile:
 
 SIZES = ("compact", "dense", "none")
 _PATHS = ("tree", "objdir", "config")
+_SWITCHES = ("objects", "provider")
 _KEYS = [f.name for f in dataclasses.fields(Profile) if f.name != "path"]
 _REQUIRED = [
     f.name
@@ -104,9 +107,11 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str])
         raise wrong("jobs", "'jobs' is not a number") from None
     if settings.setdefault("sizes", "compact") not in SIZES:
         raise wrong("sizes", f"'sizes' is none of {', '.join(SIZES)}")
-    if str(settings.setdefault("provider", True)).lower() not in ("true", "false"):
-        raise wrong("provider", "'provider' is neither true nor false")
-    settings["provider"] = str(settings["provider"]).lower() == "true"
+    for key in _SWITCHES:
+        if key in settings:
+            if str(settings[key]).lower() not in ("true", "false"):
+                raise wrong(key, f"'{key}' is neither true nor false")
+            settings[key] = str(settings[key]).lower() == "true"
 
     profile = Profile(path=path, make=make, **settings)
     if not (profile.tree / "Makefile").is_file():

@@ -78,14 +78,15 @@ def system_map(image: str | os.PathLike[str], rules: dialect.Dialect) -> bytes:
     return select.system_map(symbols.read(image), rules)
 
 
-def table_options(config: Mapping[str, str], sizes: str, rules: dialect.Dialect) -> select.Options:
-    """The options that a configuration asks for."""
+def table_options(config: Mapping[str, str], rules: dialect.Dialect, sizes: str, objects: bool) -> select.Options:
+    """The options that a configuration asks for, and those that it does not know (as in `Profile`)."""
     return select.Options(
         all_symbols="KALLSYMS_ALL" in config,
         absolute_percpu="KALLSYMS_ABSOLUTE_PERCPU" in config,
         base_relative="KALLSYMS_BASE_RELATIVE" in config or rules.base_relative,
         lto_clang="LTO_CLANG" in config,
         sizes=sizes,
+        objects=objects,
     )
 
 

@@ -205,7 +205,7 @@ class ToyBuild(Build):
     @functools.cached_property
     def passes(self) -> link.Passes:
         rules = stages.tree_dialect(self.profile.tree)
-        options = stages.table_options(self.configuration.values, self.profile.sizes, rules)
+        options = stages.table_options(self.configuration.values, rules, self.profile.sizes, self.profile.objects)
         recipe = link.recipe(self.plan.environment, self.configuration.values)
         return link.Passes(recipe, self.objdir, THICK, options, rules)
 
@@ -403,7 +403,8 @@ class LinuxBuild(Build):
 
     def _make(self, goal: str, quiet: bool = False) -> None:
         """Run the tree's make; `quiet`: without its words, unless it fails. The hook is on its command line for every goal: without it make would link vmlinux anew."""
-        options = ["--sizes", self.profile.sizes, "--thick", THICK, *([] if self.profile.provider else ["--no-provider"])]
+        options = ["--sizes", self.profile.sizes, "--thick", THICK]
+        options += ["--objects"] * self.profile.objects + ["--no-provider"] * (not self.profile.provider)
         program = shlex.join([sys.executable, "-m", "pipeline.cli", "link", *options])
         same = self.objdir.resolve() == self.profile.tree.resolve()
         command = [

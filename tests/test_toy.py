@@ -291,6 +291,28 @@ def test_same_static_name(toy):
     assert Counter(toy.owners("show")) == {(): 2, ("crypto_algapi",): 1}
 
 
+@pytest.fixture(scope="module")
+def with_objects(tmp_path_factory):
+    """What the image prints, and what we decode, where symbols of one name and one module are told apart by their objects."""
+    image = Image(tmp_path_factory.mktemp("objects"), DEFCONFIG, "objects=true")
+    return image.run("kallmodsyms"), (image.objdir / "kallmodsyms").read_text()
+
+
+def test_ambiguous_name(with_objects):
+    printed, decoded = with_objects
+    assert printed == decoded
+    assert re.findall(r" (\w+)\t(.*\{.*)", printed) == [
+        ("show", "{kallmodsyms.o}"),
+        ("show", "{filesystems.o}"),
+        ("do_nothing", "[lkdtm] {bugs.o}"),
+        ("do_nothing", "[lkdtm] {core.o}"),
+        ("init_once", "[crypto_algapi] {algapi.o}"),
+        ("init_once", "[crypto_algapi] {proc.o}"),
+        ("init_once", "{dev.o}"),
+        ("init_once", "{cpu.o}"),
+    ]
+
+
 def test_cold_part(toy):
     cold = {name: owners for name in toy.symbols if name.endswith(".cold") for owners in toy.owners(name)}
     assert cold["lkdtm_bugs.cold"] == ("lkdtm",)

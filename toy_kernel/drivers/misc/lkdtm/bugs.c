@@ -3,6 +3,7 @@
 #include "lkdtm.h"
 
 /* test_same_static_name: core.o of this module has one too */
+/* test_ambiguous_name: so that only the object tells them apart */
 static noinline void do_nothing(void)
 {
 	__asm__ volatile("");
