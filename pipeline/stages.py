@@ -46,7 +46,7 @@ def ranges(
     found = linkmap.read(map_file, object_map)
     if image is not None:
         file = elf.Elf(image)
-        link_image.confirm(found, file, map_file)
+        link_image.confirm(found, file, map_file, directory)
         found = link_image.with_image_labels(found, symbols.from_elf(file), directory)
     return ranges_file.text(found)
 

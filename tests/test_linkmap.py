@@ -163,7 +163,7 @@ def test_every_layout(tmp_path, linker, arrange):
     map_path = link(tmp_path, "--undefined=alias_of_alias", *arrange(tmp_path, linker, objects), linker=linker)
     object_map = tmp_path / "object.map"
     linkmap = read(map_path, object_map if object_map.exists() else None)
-    image.confirm(linkmap, elf.Elf(tmp_path / "image"), map_path)
+    image.confirm(linkmap, elf.Elf(tmp_path / "image"), map_path, tmp_path)
     linkmap = image.with_image_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
     # `alias = first_a` is a.o's function, under a name that a.o does not know.
     assert wrong(tmp_path, linkmap, objects) == [("alias", "init/a.o", None), ("alias_of_alias", "init/a.o", None)]
@@ -249,7 +249,7 @@ def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
     objects = [f"{name}.o" for name in names]
     run(linker, "-T", "script.lds", "-Map=image.map", "-o", "image", *objects, cwd=tmp_path)
     linkmap = read(tmp_path / "image.map")
-    image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "image.map")
+    image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "image.map", tmp_path)
     found = Counter((attribution(linkmap, address, name), name) for address, kind, name in image_symbols(tmp_path, "image") if kind in "tT")
     truth = Counter(
         (path, line.split()[-1])
@@ -328,7 +328,7 @@ def test_wrong_maps(tmp_path, linker):
     first = link(tmp_path, *objects, linker=linker).rename(tmp_path / "first.map")
     second = link(tmp_path, *objects[1:], "--defsym=first_a=1", linker=linker)
     with pytest.raises(InputError) as caught:
-        image.confirm(read(first), elf.Elf(tmp_path / "image"), first)
+        image.confirm(read(first), elf.Elf(tmp_path / "image"), first, tmp_path)
     assert str(caught.value).startswith(f"{first}: is the map of another link than {tmp_path}/image: .text from 0xffffffff81000000 to")
     with pytest.raises(InputError) as caught:
         read(second, first)

@@ -77,7 +77,7 @@ def test_added_and_removed_code(tmp_path, architecture, linker):
     run(*command, cwd=tmp_path)
 
     linkmap = read(tmp_path / "map")
-    image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "map")
+    image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "map", tmp_path)
     linkmap = image.with_image_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
     truth = definitions(tmp_path, ["a.o", "b.o"])
     # Mapping symbols ($x, $d) have one name for many places.

@@ -15,8 +15,9 @@ from pipeline.linkmap import Label, LinkMap, label_order
 from pipeline.symbols import SymbolTable
 
 
-def confirm(linkmap: LinkMap, image: elf.Elf, map_path: str | os.PathLike[str]) -> None:
-    """Raise InputError unless `linkmap` has the allocated sections of `image`, each at its place."""
+def confirm(linkmap: LinkMap, image: elf.Elf, map_path: str | os.PathLike[str], directory: str | os.PathLike[str]) -> None:
+    """Raise InputError unless `linkmap` has the allocated sections of `image`, each at its place, and no object below `directory`,
+    where the linker ran, was written since."""
     told = {(section.name, section.start, section.end) for section in linkmap.output_sections}
     real = {(section.name, section.address, section.end) for section in image.sections if section.flags & elf.SHF_ALLOC and section.size}
     for name, start, end in sorted(told ^ real, key=lambda section: section[1:]):
@@ -26,6 +27,11 @@ def confirm(linkmap: LinkMap, image: elf.Elf, map_path: str | os.PathLike[str]) 
             path=map_path,
             cure="link again with -Map, and take both files from that link",
         )
+    linked = os.stat(map_path).st_mtime_ns
+    for path in sorted({piece.path for piece in linkmap.pieces}):
+        file = os.path.join(directory, path)
+        if os.path.exists(file) and os.stat(file).st_mtime_ns > linked:
+            raise InputError(f"is newer than {os.fspath(map_path)}, which tells what was linked", path=file, cure="link again")
 
 
 def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.PathLike[str]) -> LinkMap:
