@@ -237,7 +237,11 @@ class Passes:
 
     def link(self, number: int, draft: bool) -> None:
         extra = [self.names.tables(number - 1), *self.objects]
+        map_file = Path(self.path(self.names.map(number)))
+        map_file.unlink(missing_ok=True)  # So that a linker that writes none does not leave us that of the last build.
         run(self.plan.link_command(self.names.image(number), self.names.map(number), extra, draft), self.directory)
+        if not map_file.exists():
+            raise InputError("the linker did not write its map", path=map_file, cure="LD must be a linker that knows -Map, as GNU ld and LLD do")
 
     def settle(self, first: int, draft: bool) -> str:
         """Link from pass `first` on, with the tables of the pass before, until the tables fit; the name of the image.
@@ -291,6 +295,8 @@ class Passes:
 
     def _write(self, number: int, tables: Tables) -> None:
         text, data = assembly.blob(tables, self.names.blob(number))
+        # If this is interrupted, there must be no source with the binary of another one: the next build would begin with both.
+        Path(self.path(self.names.source(number))).unlink(missing_ok=True)
         files.write(self.path(self.names.blob(number)), data)
         files.write(self.path(self.names.source(number)), text)
 
@@ -334,11 +340,10 @@ def link_vmlinux(
         fresh = not passes.has_tables()
         if fresh:
             passes.empty_tables(*hook.word())
-        image = passes.settle(1, draft=fresh)
+        hook.finish(passes.settle(1, draft=fresh))
         passes.keep()
     else:
-        image = hook.plain(plan, btf)
-    hook.finish(image)
+        hook.finish(hook.plain(plan, btf))
 
 
 class _Hook:
@@ -433,13 +438,13 @@ class _Hook:
         with Replaced("vmlinux", image):
             if (self.tree / "arch" / self.environment["SRCARCH"] / "Makefile.postlink").is_file():
                 self.make(f"arch/{self.environment['SRCARCH']}/Makefile.postlink", "vmlinux")
-        if "VMLINUX_MAP" in config:
-            shutil.copyfile(f"{image}.map", "vmlinux.map")
-        files.write("System.map", system_map)
-        # fixdep reads this: what vmlinux depends on besides its prerequisites, which is the program that linked it.
-        script = self.tree / "scripts" / "link-vmlinux.sh"
-        own = sorted(str(path) for path in Path(__file__).parent.rglob("*") if path.suffix in (".py", ".c", ".h"))
-        files.write(".vmlinux.d", " \\\n ".join([f"vmlinux: {script}", *own]) + "\n")
+            # fixdep reads this: what vmlinux depends on besides its prerequisites, which is the program that linked it.
+            script = self.tree / "scripts" / "link-vmlinux.sh"
+            own = sorted(str(path) for path in Path(__file__).parent.rglob("*") if path.suffix in (".py", ".c", ".h"))
+            files.write(".vmlinux.d", " \\\n ".join([f"vmlinux: {script}", *own]) + "\n")
+            if "VMLINUX_MAP" in config:
+                files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
+            files.write("System.map", system_map)
 
     def sort_tables(self, image: str) -> None:
         """The tree's scripts/sorttable, which since 6.12 wants the symbols of the image in a file."""

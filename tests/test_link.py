@@ -1,5 +1,7 @@
 """The pieces of the final link: commands, what a failing tool says, and that the old image survives."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from pipeline import link
 from pipeline.errors import InputError
+from pipeline.kallsyms import reader
 
 ENVIRONMENT = {
     "SRCARCH": "x86", "objtree": ".", "KBUILD_LDS": "arch/x86/kernel/vmlinux.lds", "LD": "ld", "CC": "gcc", "OBJCOPY": "objcopy",
@@ -94,3 +97,153 @@ def test_hook_outside_of_make(tmp_path):
         "kallmodsyms: srctree is not set: this is the program for the cmd_link_vmlinux hook, and make did not call it\n"
         "  run: make vmlinux cmd_link_vmlinux='kallmodsyms link'\n"
     )
+
+
+# The hook in a small tree: what can go wrong below it, and that the last build survives.
+
+SCRIPT = """
+ENTRY(_text)
+SECTIONS
+{
+	. = 0x1000000;
+	.text : { _text = .; _stext = .; *(.text .text.*) _etext = .; }
+	.init.text : { _sinittext = .; *(.init.text) _einittext = .; }
+	.rodata : { *(.rodata .rodata.*) }
+	.data : { *(.data .bss) }
+	/DISCARD/ : { *(.note* .comment .eh_frame) }
+}
+"""
+CONFIG = "CONFIG_KALLSYMS=y\nCONFIG_KALLSYMS_ALL=y\nCONFIG_KALLSYMS_BASE_RELATIVE=y\n"
+MAKEFILE = "init/version-timestamp.o:\n\t@mkdir -p init; $(CC) -c -o $@ $(srctree)/init/version-timestamp.c\n"
+KEPT = ("vmlinux", "System.map", ".vmlinux.d", ".tmp_vmlinux0.kallsyms.S", ".tmp_vmlinux0.kallsyms.bin")
+
+
+class Kernel:
+    """A tree with what the hook reads of it, and a build directory whose objects are there: ext4 of two objects, and one of no module."""
+
+    def __init__(self, directory, linux):
+        self.tree, self.objdir = directory / "tree", directory / "objdir"
+        (self.tree / "init").mkdir(parents=True)
+        (self.tree / "init/version-timestamp.c").write_text("const char linux_banner[] = \"Linux\";\n")
+        (self.tree / "scripts").mkdir()
+        for name in ("kallsyms.c", "mksysmap", "link-vmlinux.sh"):
+            (self.tree / "scripts" / name).symlink_to(linux / "scripts" / name)
+        (self.tree / "scripts/Makefile.build").write_text(MAKEFILE)
+        for path in ("include/config", "fs/ext4", "kernel"):
+            (self.objdir / path).mkdir(parents=True)
+        (self.objdir / "include/config/auto.conf").write_text(CONFIG)
+        (self.objdir / "vmlinux.lds").write_text(SCRIPT)
+        (self.objdir / "thick").write_text("fs/ext4/ext4.o: fs/ext4/inode.o fs/ext4/super.o\n")
+        for path in ("kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o"):
+            self.compile(path, "one")
+        subprocess.run(["ar", "cDPrST", "vmlinux.a", "kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o"], cwd=self.objdir, check=True)
+
+    def compile(self, path, function):
+        name = Path(path).stem
+        source = f"int {name}_{function}(int x) {{ return x * 3; }}\nint {name}_data = 1;\n"
+        subprocess.run(["gcc", "-O2", "-fno-pie", "-x", "c", "-c", "-o", path, "-"], input=source, text=True, cwd=self.objdir, check=True)
+
+    def program(self, script):
+        """A linker of that shell script."""
+        path = self.objdir.parent / "linker"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    def environment(self, linker="ld"):
+        names = {"srctree": self.tree, "objtree": ".", "LD": linker, "CC": "gcc", "KBUILD_LDS": "vmlinux.lds", "SRCARCH": "x86", "MAKE": "make -s"}
+        names["LDFLAGS_vmlinux"] = "-z noexecstack --no-warn-rwx-segments"
+        package = {"PATH": os.environ["PATH"], "PYTHONPATH": Path(__file__).parent.parent}
+        return {name: str(value) for name, value in (names | package).items()}
+
+    command = (sys.executable, "-m", "pipeline.cli", "link", "--thick", "thick", "--no-provider")
+
+    def link(self, linker="ld"):
+        return subprocess.run(self.command, cwd=self.objdir, env=self.environment(linker), capture_output=True, text=True)
+
+    def kept(self):
+        return {name: ((self.objdir / name).read_bytes(), (self.objdir / name).stat().st_mtime_ns) for name in KEPT}
+
+    def names(self):
+        decoded = reader.read(self.objdir / "vmlinux")
+        return {symbol.name: symbol.modules for symbol in map(decoded.symbol, range(len(decoded)))}
+
+
+@pytest.fixture
+def kernel(tmp_path, linux_6_1):
+    """Linked once, and an object changed since."""
+    made = Kernel(tmp_path, linux_6_1)
+    done = made.link()
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert {name: made.names()[name] for name in ("fork_one", "super_one")} == {"fork_one": (), "super_one": ("ext4",)}
+    made.compile("fs/ext4/super.o", "another")
+    return made
+
+
+WITHOUT_MAP = 'for word; do shift; case $word in -Map=*) ;; *) set -- "$@" "$word";; esac; done; exec ld "$@"'
+LINKERS = {
+    # what it does: (its script, what the user is told)
+    "fails": ("echo 'undefined reference to `x86_nobody`' >&2; exit 3", r"linker failed \(exit status 3\)\nundefined reference to `x86_nobody`\n"),
+    "is killed": ("kill -9 $$", r"linker failed \(killed by signal 9\)\n"),
+    "is killed late": ('ld "$@"; kill -15 $$', r"linker failed \(killed by signal 15\)\n"),
+    "writes no map": (WITHOUT_MAP, r"\.tmp_vmlinux1\.map: the linker did not write its map\n  LD must be"),
+    "writes another map": (
+        'ld "$@" && ld -Ttext=0x2000000 -e 0 -Map=.tmp_vmlinux1.map -o other kernel/fork.o',
+        r"\./\.tmp_vmlinux1\.map: is the map of another link than \.tmp_vmlinux1: \.\S+ from 0x\w+ to 0x\w+ is in the \w+ only\n  link again",
+    ),
+    "writes half a map": (
+        'ld "$@" && head -c 3000 .tmp_vmlinux1.map > half && mv half .tmp_vmlinux1.map',
+        r"\./\.tmp_vmlinux1\.map:\d+: the linker map stops in the middle\n",
+    ),
+    "writes no image": ('ld "$@" && rm .tmp_vmlinux1', r"\./\.tmp_vmlinux1: cannot be read: No such file or directory\n"),
+    "writes half an image": ('ld "$@" && truncate -s 5000 .tmp_vmlinux1', r"\.tmp_vmlinux1: section headers: .* do not fit in a file of 5000 bytes\n"),
+    "is too slow": (
+        'ld "$@" && touch -d "1 minute" fs/ext4/super.o',
+        r"\./fs/ext4/super\.o: is newer than \./\.tmp_vmlinux1\.map, which tells what was linked\n  link again\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LINKERS)
+def test_linker_that(kernel, what):
+    before = kernel.kept()
+    script, message = LINKERS[what]
+    done = kernel.link(kernel.program(script))
+    assert done.returncode == 1
+    assert re.match(f"kallmodsyms: {message}", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert kernel.kept() == before
+    kernel.compile("fs/ext4/super.o", "another")  # of a time that has been
+    assert kernel.link().returncode == 0
+    assert kernel.names()["super_another"] == ("ext4",) and "super_one" not in kernel.names()
+
+
+FULL_DISK = """
+mkdir disk && mount -t tmpfs -o size=1m none disk && cd disk
+for left in 0 4 8 12 16 20 24 28 32 40 48 64; do
+    cp -a ../objdir/. . && rm -f .tmp_vmlinux[1-9]*
+    head -c 2M /dev/zero > ballast 2> /dev/null
+    truncate -s -${left}K ballast
+    "$@" > ../said.$left 2>&1
+    echo $? > ../status.$left
+    [ $(cat ../status.$left) = 0 ] || for file in $KEPT; do cmp $file ../objdir/$file || exit 1; done
+    find . -mindepth 1 -delete
+done
+"""
+
+
+def test_full_disk(kernel):
+    """The build directory on a small disk of which ever more is free. Whatever fails says so, and leaves the last build."""
+    directory = kernel.objdir.parent
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh", *kernel.command]
+    environment = kernel.environment() | {"KEPT": " ".join(KEPT)}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    outcomes = [(path.read_text(), path.with_stem("said").read_text()) for path in directory.glob("status.*")]
+    failures = [said for status, said in outcomes if status == "1\n"]
+    assert 4 < len(failures) < len(outcomes) == 12
+    for said in failures:
+        assert re.search(r"^kallmodsyms: ", said, re.MULTILINE) and "Traceback" not in said
+        # GNU ld does not mind a map that it could not finish.
+        assert re.search("No space left on device|is the disk full|where the disk has room", said), said
+    assert len({said.split("kallmodsyms: ")[1].splitlines()[0] for said in failures}) > 3  # at different steps

@@ -94,7 +94,7 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
             _add_input(layout, here, *found)
     if broken or not ended or lines[-1]:
         raise InputError(
-            "the linker map stops in the middle", path=path, line=len(lines), text=lines[-1] or None, cure="run the link again"
+            "the linker map stops in the middle", path=path, line=len(lines), text=lines[-1] or None, cure="run the link again; is the disk full? GNU ld does not say so"
         )
     return layout
 
@@ -107,7 +107,7 @@ def _heading(lines: list[str], path: str | os.PathLike[str]) -> int:
             f"no line reads '{HEADING}', so this is not a whole GNU ld map",
             path=path,
             line=len(lines),
-            cure="write it with -Map=FILE, and with LC_ALL=C: a translated map cannot be read",
+            cure="write it with -Map=FILE, with LC_ALL=C (a translated map cannot be read), and where the disk has room",
         ) from None
 
 
