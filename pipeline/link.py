@@ -51,12 +51,15 @@ class Recipe:
     through_compiler: bool
     assembler: tuple[str, ...]
 
-    def link_command(self, output: str, map_file: str, extra: Sequence[str] = (), draft: bool = False) -> list[str]:
+    def link_command(
+        self, output: str, map_file: str, extra: Sequence[str] = (), draft: bool = False, debug: bool = False
+    ) -> list[str]:
         """The command that links `output`, with the objects `extra` last, and writes the linker's map to `map_file`.
 
         draft: the image is wanted for its symbols alone, so debug data, relocations and build id are left out
+        debug: but not the debug data
         """
-        flags = [f"-Map={map_file}", *(["--strip-debug"] if draft else [])]
+        flags = [f"-Map={map_file}", *(["--strip-debug"] if draft and not debug else [])]
         return [
             *(word for word in self.linker if not (draft and word.removeprefix("-Wl,").startswith(_NOT_IN_A_DRAFT))),
             *(self._flag(flag) for flag in flags),
@@ -113,9 +116,12 @@ def recipe(environment: Mapping[str, str], config: Mapping[str, str], extra_obje
     )
 
 
-def run(command: Sequence[str], directory: str | os.PathLike[str] = ".", output: str | None = None, **options) -> None:
+def run(
+    command: Sequence[str], directory: str | os.PathLike[str] = ".", output: str | None = None, quiet: bool = False, **options
+) -> None:
     """Run a tool of the build in `directory`, its standard output into the file `output` there or on to ours.
 
+    quiet: what it says does not matter unless it fails
     Raises InputError with the tool's messages if it is absent, fails or is killed.
     """
     try:
@@ -130,7 +136,7 @@ def run(command: Sequence[str], directory: str | os.PathLike[str] = ".", output:
     if done.returncode:
         ending = f"exit status {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
         raise InputError(f"{Path(command[0]).name} failed ({ending})\n{said}".rstrip(), text=shlex.join(command))
-    if said:
+    if said and not quiet:
         print(said, file=sys.stderr, flush=True)
 
 
@@ -179,8 +185,8 @@ class Passes:
     """The links of one image, in the build directory `directory`.
 
     options, rules: as `kallsyms.tables.build` wants them
-    objects: what is linked in besides the recipe's inputs and the tables
     object_map: the map of the `ld -r` that made vmlinux.o, if there was one
+    describe: makes objects to link in (BTF) of the debug data of the first image, whose name it is given
     """
 
     names = Names()
@@ -192,12 +198,13 @@ class Passes:
         thick: str,
         options: select.Options,
         rules: Dialect,
-        objects: Sequence[str] = (),
         object_map: str | None = None,
+        describe: Callable[[str], list[str]] | None = None,
         say: Callable[[str, str], None] = lambda verb, what: None,
     ) -> None:
         self.plan, self.directory, self.thick, self.options, self.rules = plan, directory, thick, options, rules
-        self.objects, self.object_map, self.say = objects, object_map, say
+        self.object_map, self.describe, self.say = object_map, describe, say
+        self.objects: list[str] = []
         self.latest: Tables | None = None
 
     def path(self, name: str) -> str:
@@ -239,7 +246,8 @@ class Passes:
         extra = [self.names.tables(number - 1), *self.objects]
         map_file = Path(self.path(self.names.map(number)))
         map_file.unlink(missing_ok=True)  # So that a linker that writes none does not leave us that of the last build.
-        run(self.plan.link_command(self.names.image(number), self.names.map(number), extra, draft), self.directory)
+        debug = self.describe is not None
+        run(self.plan.link_command(self.names.image(number), self.names.map(number), extra, draft, debug), self.directory)
         if not map_file.exists():
             raise InputError("the linker did not write its map", path=map_file, cure="LD must be a linker that knows -Map, as GNU ld and LLD do")
 
@@ -248,11 +256,12 @@ class Passes:
 
         Addresses do not change the size of the tables, so those of any image with the same names have the size that they will have in the
         final one: link with them, and fill in the addresses afterwards. From empty tables that takes two links; from those of an earlier
-        build, one, unless a symbol came or went.
+        build, one, unless a symbol came or went. Where the debug data of an image must be described first, always two.
 
         draft: the first image cannot be the last
         Raises InputError if a tool fails, the tables never fit, or the filled image does not decode to its own symbols.
         """
+        draft = draft or self.describe is not None
         for number in range(first, MAXIMUM_LINKS + 1):
             self.assemble(number - 1)
             self.say("LD", self.names.image(number))
@@ -263,6 +272,8 @@ class Passes:
             if not (draft and number == first) and self.fits(number):
                 self.fill(number)
                 return self.names.image(number)
+            if number == first and self.describe is not None:
+                self.objects = self.describe(self.names.image(number))
         raise InputError(
             f"the tables still change size after {MAXIMUM_LINKS} links",
             path=self.path(self.names.image(MAXIMUM_LINKS)),
@@ -334,16 +345,15 @@ def link_vmlinux(
         hook.say("MODTHICK", thick)
         kernel = configured.kernel_tree(hook.tree, ".", environment.get("ARCH"))
         files.write(thick, kbuild.format_thick(kbuild.builtin_modules(kernel)))
-    btf = hook.btf(plan) if "DEBUG_INFO_BTF" in hook.config else []
     if "KALLSYMS" in hook.config:
-        passes = hook.passes(plan, thick, btf)
+        passes = hook.passes(plan, thick)
         fresh = not passes.has_tables()
         if fresh:
             passes.empty_tables(*hook.word())
         hook.finish(passes.settle(1, draft=fresh))
         passes.keep()
     else:
-        hook.finish(hook.plain(plan, btf))
+        hook.finish(hook.plain(plan))
 
 
 class _Hook:
@@ -355,6 +365,7 @@ class _Hook:
         self.config = stages.configured_values(".")
         self.rules = stages.tree_dialect(self.tree)
         self.options = stages.table_options(self.config, self.rules, sizes, objects)
+        self.describe = self.btf if "DEBUG_INFO_BTF" in self.config else None
         self.quiet = environment.get("quiet") == "silent_"  # what Kbuild makes of make -s
 
     def say(self, verb: str, what: str) -> None:
@@ -364,9 +375,9 @@ class _Hook:
     def make(self, makefile: str, *goals: str) -> None:
         run([*shlex.split(self.environment["MAKE"]), "-f", str(self.tree / makefile), *goals])
 
-    def passes(self, plan: Recipe, thick: str, objects: Sequence[str]) -> Passes:
+    def passes(self, plan: Recipe, thick: str) -> Passes:
         object_map = self.object_map() if "vmlinux.o" in plan.inputs else None
-        return Passes(plan, ".", thick, self.options, self.rules, objects, object_map, self.say)
+        return Passes(plan, ".", thick, self.options, self.rules, object_map, self.describe, self.say)
 
     def word(self) -> tuple[int, str]:
         """Word size in bits and byte order of the image, as an object of it has them."""
@@ -387,37 +398,32 @@ class _Hook:
         os.unlink(".tmp_vmlinux.o")
         return ".tmp_vmlinux.o.map"
 
-    def plain(self, plan: Recipe, objects: Sequence[str]) -> str:
-        """Link once, without tables: CONFIG_KALLSYMS is off."""
-        image = Passes.names.image(1)
-        self.say("LD", image)
-        run(plan.link_command(image, Passes.names.map(1), objects))
-        return image
+    def plain(self, plan: Recipe) -> str:
+        """Link without tables: CONFIG_KALLSYMS is off."""
+        first, last = Passes.names.image(1), Passes.names.image(2)
+        objects = []
+        if self.describe is not None:
+            self.say("LD", first)
+            run(plan.link_command(first, Passes.names.map(1), draft=True, debug=True))
+            objects = self.describe(first)
+        self.say("LD", last)
+        run(plan.link_command(last, Passes.names.map(2), objects))
+        return last
 
-    def btf(self, plan: Recipe) -> list[str]:
-        """BTF from the debug data of an image without tables, as one object to link in.
+    def btf(self, image: str) -> list[str]:
+        """BTF from the debug data of an image, as one object to link in.
 
         objcopy leaves an executable with only .BTF in it; the linker wants a relocatable file, so its ELF type is changed.
         """
         pahole = self.environment.get("PAHOLE") or "pahole"
         if shutil.which(pahole) is None:
             raise InputError("CONFIG_DEBUG_INFO_BTF needs pahole, which is not on the PATH", cure="apt-get install dwarves")
-        image = ".tmp_vmlinux.btf"
-        tables = []
-        if "KALLSYMS" in self.config:
-            passes = self.passes(plan, "", ())
-            if not passes.has_tables():
-                passes.empty_tables(*self.word())
-            passes.assemble(0)
-            tables = [Passes.names.tables(0)]
-        self.say("LD", image)
-        run(plan.link_command(image, f"{image}.map", tables))
         self.say("BTF", BTF_OBJECT)
         objcopy = shlex.split(self.environment["OBJCOPY"])
         flags = shlex.split(self.environment.get("PAHOLE_FLAGS", ""))
         run([pahole, "-J", *flags, image], env={**os.environ, "LLVM_OBJCOPY": self.environment["OBJCOPY"]})
         only_btf = ["--only-section=.BTF", "--set-section-flags", ".BTF=alloc,readonly", "--strip-all"]
-        run([*objcopy, *only_btf, image, BTF_OBJECT])
+        run([*objcopy, *only_btf, image, BTF_OBJECT], quiet=True)  # GNU objcopy wonders at the empty segments.
         relocatable = b"\0\1" if "CPU_BIG_ENDIAN" in self.config else b"\1\0"
         with open(BTF_OBJECT, "r+b") as stream:
             stream.seek(16)

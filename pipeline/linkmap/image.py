@@ -67,7 +67,9 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
 
 
 def _last_names(image: elf.Elf) -> set[str]:
-    """The symbols of a relocatable object that stand at the end of a section with something in it."""
+    """The symbols of a relocatable object that stand at the end of a section with something in it; BTF has no symbols at all."""
+    if not any(section.type == elf.SHT_SYMTAB for section in image.sections):
+        return set()
     table = image.symbols()
     ends = np.array([section.size for section in image.sections], np.uint64)
     here = np.flatnonzero(~table.reserved & (table.types != elf.STT_SECTION))
