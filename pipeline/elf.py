@@ -114,7 +114,11 @@ class Elf:
             raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", path=path) from error
         ident = bytes(self._data[:16])
         if ident[:4] != b"\x7fELF" or len(ident) < 16:
-            raise InputError("is not an ELF file", path=path)
+            raise InputError(
+                "is not an ELF file",
+                path=path,
+                cure="a compressed kernel (bzImage, vmlinuz) is of no use: take the vmlinux of the build directory",
+            )
         if ident[4] not in (1, 2) or ident[5] not in (1, 2):
             raise InputError(f"ELF header: class {ident[4]} or byte order {ident[5]} is unknown (offset 4)", path=path)
         self.bits = 32 * ident[4]

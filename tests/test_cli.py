@@ -151,6 +151,22 @@ def test_wrong_inputs(words, message, tmp_path):
     assert run(*words, status=1, cwd=tmp_path)[1] == message
 
 
+def test_files_that_are_no_vmlinux(built, tmp_path):
+    (tmp_path / "bzImage").write_bytes(bytes(0x202) + b"HdrS" + bytes(1000))
+    subprocess.run(["strip", "-o", tmp_path / "stripped", built / "vmlinux"], check=True)
+    for command in (["show"], ["lookup", "schedule"]):
+        said = [run(command[0], tmp_path / name, *command[1:], status=1)[1] for name in ("bzImage", "stripped")]
+        said.append(run(command[0], built / "init/main.o", *command[1:], status=1)[1])
+        assert said == [
+            f"kallmodsyms: {tmp_path}/bzImage: is not an ELF file\n"
+            "  a compressed kernel (bzImage, vmlinuz) is of no use: take the vmlinux of the build directory\n",
+            f"kallmodsyms: {tmp_path}/stripped: has no symbol table\n"
+            "  a stripped file is of no use: take the vmlinux of the build directory\n",
+            f"kallmodsyms: {built}/init/main.o: has no kallsyms tables: kallsyms_num_syms is missing\n"
+            "  the kernel was built without CONFIG_KALLSYMS, or the file is no vmlinux\n",
+        ]
+
+
 def test_missing_config(tmp_path):
     said = run("tristate", "--tree", TOY, "--objdir", tmp_path, "--arch", "x86", status=1)[1]
     assert said.startswith(f"kallmodsyms: {tmp_path}/.config: ")

@@ -116,6 +116,11 @@ def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, t
     for form in ("text", "blob"):
         ours = section(image(made, tmp_path, NATIVE, form), ".rodata")
         assert ours[: len(reference)] == reference, form
+    # A kernel that was built without us: what its tables were made of, and nothing else.
+    plain = reader.read(theirs / "theirs.elf")
+    assert (plain.has_modules, plain.sizes, plain.objects) == (False, None, {})
+    rows = zip(made.addresses.tolist(), made.names.types, made.names.plain)
+    assert plain.listing() == plain.kallsyms_listing() == b"".join([b"%016x %c %b\n" % row for row in rows])
 
 
 def test_nm_text_gives_the_same_tables_as_the_image(linux, kernel, tmp_path):
