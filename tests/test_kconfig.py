@@ -370,6 +370,13 @@ def test_odd_assignments_are_warned_of(tree):
     )
 
 
+def test_a_number_that_nobody_can_set_is_a_record_and_not_warned_of(tree):
+    tree.write('config VERSION\n\tint\n\tdefault 124\n\nconfig TEXT\n\tstring\n\tdefault "new"\n')
+    tree.config('CONFIG_VERSION=0\nCONFIG_TEXT="old"\n')
+    found = tree.load()
+    assert (found.warnings, found.values) == ((), {"VERSION": "124", "TEXT": "new"})
+
+
 WORDS = (
     "config A\n", "config B\n", "\tbool\n", '\ttristate "x"\n', "\tdefault y if B\n", "choice\n", "endchoice\n",
     'menu "m"\n', "endmenu\n", "if A\n", "endif\n", "\tdepends on ", "\tselect B\n", "\thelp\n", "  text\n", "$(", ")",

@@ -48,11 +48,15 @@ def read(path: Path, model: Model) -> tuple[dict[int, int | str], dict[int, int]
 def overruled(
     path: Path, model: Model, assigned: dict[int, int | str], lines: dict[int, int], values: Values
 ) -> Iterator[str]:
-    """A warning for each assignment that did not come true."""
+    """A warning for each assignment that did not come true.
+
+    A number or string without a prompt is no wish: it says what compiler, or which pahole, there was when `conf` wrote the file.
+    """
     for item, value in assigned.items():
         wanted = "nmy"[value] if isinstance(value, int) else value
         text = values.text(item)
-        if text != wanted and item not in model.transitional:
+        record = isinstance(value, str) and model.prompts[item] == N
+        if text != wanted and item not in model.transitional and not record:
             name = f"{path}:{lines[item]}: CONFIG_{model.names[item]}"
             yield f"{name}={wanted} is overruled: what it depends on makes it {text}"
 
