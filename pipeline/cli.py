@@ -111,7 +111,7 @@ def _link(options: argparse.Namespace) -> None:
 
     environment = dict(os.environ)
     environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker))
-    link.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.provider)
+    link.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.modules, options.provider)
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -267,6 +267,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--thick", metavar="FILE", help="a modules_thick.builtin that is there already (default: make it from the tree)")
     objects_option(sub)
+    sub.add_argument(
+        "--no-modules", dest="modules", action="store_false", help="what the tree's own link gives, and nothing of ours: no module tables, no sizes"
+    )
     sub.add_argument("--no-provider", dest="provider", action="store_false", help="leave /proc/kallmodsyms out of the kernel")
     sizes_option(sub)
     sub.add_argument("linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names")

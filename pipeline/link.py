@@ -184,6 +184,7 @@ def check(image: str, tables: Tables) -> None:
 class Passes:
     """The links of one image, in the build directory `directory`.
 
+    thick: modules_thick.builtin; None for tables without modules
     options, rules: as `kallsyms.tables.build` wants them
     object_map: the map of the `ld -r` that made vmlinux.o, if there was one
     describe: makes objects to link in (BTF) of the debug data of the first image, whose name it is given
@@ -195,7 +196,7 @@ class Passes:
         self,
         plan: Recipe,
         directory: str | os.PathLike[str],
-        thick: str,
+        thick: str | None,
         options: select.Options,
         rules: Dialect,
         object_map: str | None = None,
@@ -212,7 +213,7 @@ class Passes:
 
     def empty_tables(self, bits: int, byteorder: str) -> None:
         """The tables of pass 0: every label and no symbol."""
-        self._write(0, stages.empty_tables(self.options, self.rules, bits, byteorder))
+        self._write(0, stages.empty_tables(self.options, self.rules, bits, byteorder, self.thick is not None))
 
     def has_tables(self) -> bool:
         """Whether an earlier build left tables for pass 0 (`keep`)."""
@@ -234,7 +235,8 @@ class Passes:
         image, ranges = self.path(self.names.image(number)), self.path(self.names.ranges(number))
         # Names do not change between passes, so the compression of the last one serves this one.
         previous = self.latest
-        self.latest = stages.kallsyms_tables(image, ranges, self.path(self.thick), self.options, self.rules, previous)
+        thick = None if self.thick is None else self.path(self.thick)
+        self.latest = stages.kallsyms_tables(image, ranges, thick, self.options, self.rules, previous)
         if previous is None:
             errors.warn(self.latest.warnings)
         self._write(number, self.latest)
@@ -267,7 +269,8 @@ class Passes:
             self.say("LD", self.names.image(number))
             self.link(number, draft and number == first)
             self.say("KSYMS", self.names.source(number))
-            self.ranges(number)
+            if self.thick is not None:
+                self.ranges(number)
             self.tables(number)
             if not (draft and number == first) and self.fits(number):
                 self.fill(number)
@@ -313,13 +316,19 @@ class Passes:
 
 
 def link_vmlinux(
-    environment: Mapping[str, str], thick: str | None = None, sizes: str = "compact", objects: bool = False, with_provider: bool = True
+    environment: Mapping[str, str],
+    thick: str | None = None,
+    sizes: str = "compact",
+    objects: bool = False,
+    with_modules: bool = True,
+    with_provider: bool = True,
 ) -> None:
     """Do, in the current directory, what the tree's scripts/link-vmlinux.sh does, with module tables beside the base tables.
 
     environment: the variables that make exports to the recipe of vmlinux
     thick: a modules_thick.builtin that is there already; None to make it here from the tree
     sizes, objects: as in `Profile`
+    with_modules: whether the kernel gets module tables; without, it gets nothing but what the script would give it
     with_provider: whether the kernel gets /proc/kallmodsyms, if it has a /proc
 
     Raises InputError; then the previous vmlinux is still what it was.
@@ -330,17 +339,19 @@ def link_vmlinux(
                 f"{name} is not set: this is the program for the cmd_link_vmlinux hook, and make did not call it",
                 cure="run: make vmlinux cmd_link_vmlinux='kallmodsyms link'",
             )
-    hook = _Hook(environment, sizes, objects)
+    hook = _Hook(environment, sizes if with_modules else "none", objects and with_modules)
     if not (hook.tree / "init" / "version-timestamp.c").is_file():
         raise InputError("this tree has no init/version-timestamp.c: its final link is none that is known here", path=hook.tree)
     hook.make("scripts/Makefile.build", "obj=init", "init/version-timestamp.o")
     extra = [*([".vmlinux.export.o"] if "MODULES" in hook.config else []), "init/version-timestamp.o"]
-    if with_provider and provider.possible(hook.config):
+    if with_modules and with_provider and provider.possible(hook.config):
         hook.say("CC", provider.FOLDER)
         extra += provider.build(hook.make)
     plan = recipe(environment, hook.config, extra)
 
-    if thick is None:
+    if not with_modules:
+        thick = None
+    elif thick is None:
         thick = "modules_thick.builtin"
         hook.say("MODTHICK", thick)
         kernel = configured.kernel_tree(hook.tree, ".", environment.get("ARCH"))
@@ -375,7 +386,7 @@ class _Hook:
     def make(self, makefile: str, *goals: str) -> None:
         run([*shlex.split(self.environment["MAKE"]), "-f", str(self.tree / makefile), *goals])
 
-    def passes(self, plan: Recipe, thick: str) -> Passes:
+    def passes(self, plan: Recipe, thick: str | None) -> Passes:
         object_map = self.object_map() if "vmlinux.o" in plan.inputs else None
         return Passes(plan, ".", thick, self.options, self.rules, object_map, self.describe, self.say)
 

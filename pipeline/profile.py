@@ -35,6 +35,7 @@ class Profile:
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
     sizes: how symbol sizes are stored: `compact`, `dense` or `none`
     objects: whether symbols of one name and one module are told apart by their objects
+    modules: whether a real kernel gets module tables; without them it gets no sizes and no provider either
     provider: whether a real kernel gets /proc/kallmodsyms
     """
 
@@ -48,6 +49,7 @@ class Profile:
     jobs: int = 0
     sizes: str = "compact"
     objects: bool = False
+    modules: bool = True
     provider: bool = True
 
     @property
@@ -58,7 +60,7 @@ class Profile:
 
 SIZES = ("compact", "dense", "none")
 _PATHS = ("tree", "objdir", "config")
-_SWITCHES = ("objects", "provider")
+_SWITCHES = ("objects", "modules", "provider")
 _KEYS = [f.name for f in dataclasses.fields(Profile) if f.name != "path"]
 _REQUIRED = [
     f.name

@@ -54,23 +54,32 @@ def ranges(
 def kallsyms_tables(
     symbols_file: str | os.PathLike[str],
     ranges_path: str | os.PathLike[str],
-    thick: str | os.PathLike[str],
+    thick: str | os.PathLike[str] | None,
     options: select.Options,
     rules: dialect.Dialect,
     previous: tables.Tables | None = None,
 ) -> tables.Tables:
-    """The tables of an image, or of what nm said of it. `previous`: those of an earlier pass. Raises InputError."""
+    """The tables of an image, or of what nm said of it; without those of modules if `thick` is None, and nobody needs the ranges.
+
+    previous: those of an earlier pass
+    Raises InputError.
+    """
     table = symbols.read(symbols_file)
+    if thick is None:
+        return tables.build(table, options, rules, None, previous)
     found = ranges_file.parse(ranges_path)
     boundary = {(label.address, label.name): label.path for label in found.labels}
     modules = kbuild.parse_thick(files.read_text(thick), os.fspath(thick))
     return tables.build(table, options, rules, owners.attribute(table, found.pieces, modules, boundary), previous)
 
 
-def empty_tables(options: select.Options, rules: dialect.Dialect, bits: int, byteorder: str) -> tables.Tables:
-    """Tables with every label and no symbol, for the first link of a kernel that will not link without them."""
+def empty_tables(options: select.Options, rules: dialect.Dialect, bits: int, byteorder: str, modules: bool) -> tables.Tables:
+    """Tables with every label and no symbol, for the first link of a kernel that will not link without them.
+
+    modules: with those of modules
+    """
     nothing = replace(symbols.from_text(b"", "nothing"), bits=bits, byteorder=byteorder)
-    return tables.build(nothing, options, rules, owners.attribute(nothing, [], [], {}))
+    return tables.build(nothing, options, rules, owners.attribute(nothing, [], [], {}) if modules else None)
 
 
 def system_map(image: str | os.PathLike[str], rules: dialect.Dialect) -> bytes:

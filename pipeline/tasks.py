@@ -404,7 +404,8 @@ class LinuxBuild(Build):
     def _make(self, goal: str, quiet: bool = False) -> None:
         """Run the tree's make; `quiet`: without its words, unless it fails. The hook is on its command line for every goal: without it make would link vmlinux anew."""
         options = ["--sizes", self.profile.sizes, "--thick", THICK]
-        options += ["--objects"] * self.profile.objects + ["--no-provider"] * (not self.profile.provider)
+        options += ["--objects"] * self.profile.objects
+        options += ["--no-modules"] * (not self.profile.modules) + ["--no-provider"] * (not self.profile.provider)
         program = shlex.join([sys.executable, "-m", "pipeline.cli", "link", *options])
         same = self.objdir.resolve() == self.profile.tree.resolve()
         command = [

@@ -1,14 +1,17 @@
 """A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what the running kernel says of itself."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import hook
 import pytest
 import truth
 
 from pipeline import boot
+from pipeline.kallsyms import reader
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,3 +99,29 @@ def test_later_make_goes_on_from_our_image(built, linux_6_1):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert (built / "vmlinux").read_bytes() == before
     assert (built / "arch/x86/boot/bzImage").stat().st_size > 500_000
+
+
+LINKER = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
+
+
+def sections(image):
+    """Name and size of every section."""
+    output = subprocess.run(["readelf", "-SW", image], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"\] (\S+) +\w+ +[0-9a-f]+ [0-9a-f]+ ([0-9a-f]+) ", output)
+
+
+def test_switched_off_nothing_is_left(built, linux_6_1, tmp_path):
+    """The image has the size that the tree's own script gives it, of the same objects: as a whole, and of each section."""
+    objdir = tmp_path / "objdir"
+    shutil.copytree(built, objdir, symlinks=True)
+    images = []
+    ours = f"{sys.executable} -m pipeline.cli link --no-modules --"
+    for program in (f"sh {linux_6_1}/scripts/link-vmlinux.sh", f"PYTHONPATH={ROOT} {ours}"):
+        done = hook.run(linux_6_1, objdir, f"{program} {LINKER}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        images.append((objdir / "vmlinux").rename(tmp_path / f"vmlinux{len(images)}"))
+    theirs, ours = images
+    assert sections(ours) == sections(theirs)
+    assert len(sections(ours)) > 30
+    assert ours.stat().st_size == theirs.stat().st_size
+    assert reader.read(ours).kallsyms_listing() == reader.read(theirs).kallsyms_listing()

@@ -243,8 +243,9 @@ def layout(tables: Tables) -> Iterator[Table]:
         base["kallsyms_relative_base"] = [Table("kallsyms_relative_base", "address", np.array([tables.relative_base], np.uint64))]
     for label in tables.dialect.labels:
         yield from base[label]
-    yield _number("kallsyms_names_len", len(names.coded))
-    yield _number("kallsyms_token_table_len", len(token_table))
+    if tables.sizes is not None or tables.modules is not None:
+        yield _number("kallsyms_names_len", len(names.coded))
+        yield _number("kallsyms_token_table_len", len(token_table))
     if tables.compact is not None:
         yield Table("kallsyms_size_codes", "byte", tables.compact.codes)
         yield Table("kallsyms_size_markers", "long", tables.compact.markers)
