@@ -1,16 +1,18 @@
 """/proc/kallmodsyms of a real, unpatched Linux that `kallmodsyms link` made: against our decoding of its vmlinux, against /proc/kallsyms
 of the same boot, and against what nm says of a loaded module."""
 
+import random
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import hook
 import pytest
 
-from pipeline import boot
+from pipeline import boot, provider
 from pipeline.kallsyms import reader
 
 BUSYBOX = "/bin/busybox"
@@ -31,6 +33,15 @@ while [ $i -lt 100 ]; do {BUSYBOX} dd if=/proc/kallmodsyms bs={BLOCK} skip=$i co
 {BUSYBOX} grep -q 'crc7]' /proc/kallmodsyms || echo the module is gone
 """
 
+# Addresses in the image; then, with a short list, that of code in two modules, one in a loaded module, and one where nothing is.
+ASK = """
+{busybox} insmod /crc7.ko
+address_of() {{ echo 0x$({busybox} grep "[tT] $1\\b" /proc/kallsyms | {busybox} cut -d" " -f1); }}
+ask() {{ {busybox} insmod /kernel_user.ko function=$(address_of kallmodsyms_address) $@; {busybox} rmmod kernel_user; }}
+ask addresses={addresses}
+ask length=12 addresses={shared},$(address_of crc7_be),0x10
+"""
+
 
 @pytest.fixture(scope="module")
 def module(built, linux_6_1, make_linux):
@@ -40,9 +51,32 @@ def module(built, linux_6_1, make_linux):
 
 
 @pytest.fixture(scope="module")
-def booted(built, module):
+def kernel_user(built, linux_6_1, module, tmp_path_factory):
+    """A module that calls kallmodsyms_address(): the address, since nothing is exported to modules, is told to it."""
+    directory = tmp_path_factory.mktemp("kernel_user")
+    shutil.copy(Path(__file__).with_name("kernel_user.c"), directory)
+    (directory / "Makefile").write_text(f"obj-m := kernel_user.o\nccflags-y := -I{provider.SOURCES}\n")
+    subprocess.run(["make", "-C", linux_6_1, f"O={built}", "ARCH=x86", f"M={directory}", "modules"], check=True, capture_output=True)
+    return directory / "kernel_user.ko"
+
+
+@pytest.fixture(scope="module")
+def functions(built):
+    """Functions of the image, by nm: (address, size, name), each alone at its address."""
+    nm = subprocess.run(["nm", "-S", built / "vmlinux"], capture_output=True, text=True, check=True).stdout
+    lines = [line.split() for line in nm.splitlines()]
+    shared = Counter(words[0] for words in lines)
+    found = [(int(w[0], 16), int(w[1], 16), w[3]) for w in lines if len(w) == 4 and w[2] in "tT" and shared[w[0]] == 1]
+    named = [one for one in found if one[2] in ("lio_get_regs_len", "jbd2_journal_commit_transaction", "vfs_read")]
+    return named + random.Random(6).sample(found, 80)
+
+
+@pytest.fixture(scope="module")
+def booted(built, module, kernel_user, functions):
     """What root and nobody read, /proc/kallsyms, and the console."""
-    found = boot.run(built, ["/lines", "/kallsyms", "/nobody"], commands=COMMANDS, extra=[module])
+    inside = ",".join(hex(address + size - 1) for address, size, _ in functions)
+    commands = COMMANDS + ASK.format(busybox=BUSYBOX, addresses=inside, shared=hex(dict((name, at) for at, _, name in functions)["lio_get_regs_len"]))
+    found = boot.run(built, ["/lines", "/kallsyms", "/nobody"], commands=commands, extra=[module, kernel_user])
     return *(content.decode() for content in found.contents), found.console
 
 
@@ -78,6 +112,23 @@ def test_nobody_sees_the_same_names_without_addresses_and_sizes(booted):
 @pytest.mark.parametrize("what", ["the opener counts", "seeks agree", "short reads agree", "the module is gone"])
 def test_reads(booted, what):
     assert what in booted[-1].splitlines()
+
+
+def test_other_code_in_the_kernel_can_ask(built, booted, functions, module):
+    answers = re.findall(r"asked (\S+): (.*)", booted[-1])
+    owners = {}
+    for line in (built / "kallmodsyms").read_text().splitlines():
+        symbol, _, modules = line.partition("\t")
+        owners[int(symbol.split(" ")[0], 16)] = " ".join(word.strip("[]") for word in modules.split())
+    expected = [(f"{at + size - 1:x}", f"0 {at:x} {size:x} {name} [{owners[at]}]") for at, size, name in functions]
+    assert answers[: len(expected)] == expected
+    (shared, cut), (loaded, crc7), nothing = answers[len(expected) :]
+    at, size, name = next(one for one in functions if one[2] == "lio_get_regs_len")
+    assert (shared, cut) == (f"{at:x}", f"-3 {at:x} {size:x} {name} [liquidio]")
+    nm = subprocess.run(["nm", "-S", module], capture_output=True, text=True, check=True).stdout
+    size = re.search(r"(\S+) T crc7_be$", nm, re.MULTILINE)[1].lstrip("0")
+    assert crc7 == f"0 {loaded} {size} crc7_be [crc7]"
+    assert nothing == ("10", "nothing")
 
 
 def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
