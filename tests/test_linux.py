@@ -1,5 +1,6 @@
 """A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what the running kernel says of itself."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -125,3 +126,19 @@ def test_switched_off_nothing_is_left(built, linux_6_1, tmp_path):
     assert len(sections(ours)) > 30
     assert ours.stat().st_size == theirs.stat().st_size
     assert reader.read(ours).kallsyms_listing() == reader.read(theirs).kallsyms_listing()
+
+
+@pytest.mark.long
+def test_the_words_of_the_readme_for_make(built, linux_6_1, make_linux):
+    """vmlinux, bzImage and modules by make alone; the compressed kernel boots and has the file."""
+    (words,) = re.findall(r"(?m)^    make vmlinux (cmd_link_vmlinux='.*')$", (ROOT / "README.md").read_text())
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = f"make -C {linux_6_1} O={built} ARCH=x86 -j{os.cpu_count()} vmlinux bzImage modules {words}"
+    (built / "lib/crc7.ko").unlink(missing_ok=True)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert "  KSYMS   .tmp_vmlinux1.kallsyms.S\n" in done.stdout
+    assert (built / "lib/crc7.ko").exists()
+    found = boot.run(built, ["/proc/kallmodsyms"], image=built / "arch/x86/boot/bzImage")
+    assert found.contents[0] == reader.read(built / "vmlinux").listing()
+    make_linux(built, linux_6_1)  # for the tests that follow, by the command that they go on from
