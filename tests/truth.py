@@ -24,14 +24,14 @@ def modfile(objdir: Path, target: str) -> list[str]:
     return found[1].split() if found else []
 
 
-def defined(objdir: Path, target: str) -> list[tuple[str, str]]:
+def defined(objdir: Path, target: str, nm: str = "nm") -> list[tuple[str, str]]:
     """(letter, name) of each text symbol that an object defines, as `nm` says."""
-    output = subprocess.run(["nm", "--defined-only", objdir / target], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([nm, "--defined-only", objdir / target], capture_output=True, text=True, check=True).stdout
     symbols = (line.split(" ")[-2:] for line in output.splitlines() if line.count(" ") >= 2)
     return [(letter, name) for letter, name in symbols if letter in TEXT]
 
 
-def expected(objdir: Path, targets: Iterable[str], owners: Mapping[str, Owners]) -> dict[str, Counter[Owners]]:
+def expected(objdir: Path, targets: Iterable[str], owners: Mapping[str, Owners], nm: str = "nm") -> dict[str, Counter[Owners]]:
     """name -> how many symbols of that name each list of owners has in the image.
 
     targets: the objects that were linked, in link order
@@ -42,7 +42,7 @@ def expected(objdir: Path, targets: Iterable[str], owners: Mapping[str, Owners])
     result: dict[str, Counter[Owners]] = defaultdict(Counter)
     winners: dict[str, tuple[bool, Owners]] = {}
     for target in targets:
-        for letter, name in defined(objdir, target):
+        for letter, name in defined(objdir, target, nm):
             if letter == "t":
                 result[name][owners[target]] += 1
             elif name not in winners or (winners[name][0] and letter == "T"):
@@ -64,9 +64,12 @@ def listed(listing: str) -> dict[str, Counter[Owners]]:
 
 
 class Comparison:
-    """Ours against the truth: counts of symbols, and the differing ones by name."""
+    """Ours against the truth: counts of symbols, and the differing ones by name.
 
-    def __init__(self, truth: Mapping[str, Counter[Owners]], ours: Mapping[str, Counter[Owners]]) -> None:
+    inlined: whether the linker compiled the objects, so that the image may lack functions
+    """
+
+    def __init__(self, truth: Mapping[str, Counter[Owners]], ours: Mapping[str, Counter[Owners]], inlined: bool = False) -> None:
         self.agree = 0
         self.missing: list[str] = []  # in a module, and we say nobody's
         self.extra: list[str] = []  # nobody's, and we say in a module
@@ -81,6 +84,8 @@ class Comparison:
             same = truth[name] & ours[name]
             self.agree += same.total()
             left, right = truth[name] - same, ours[name] - same
+            if inlined and not right:
+                continue
             gone = left[()], right[()]
             self.missing += [name] * gone[1]
             self.extra += [name] * gone[0]
