@@ -103,8 +103,8 @@ class _UserMode:
 
     def command(self, image: Path, root: Path, ports: int, parameters: str, emulator: Sequence[str]) -> list[str]:
         return [
-            str(image), "mem=256M", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/init", "con=null", "con0=null,fd:1",
-            "panic=-1", *parameters.split(),
+            str(image), "mem=256M", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/init", "con0=fd:0,fd:1",
+            *parameters.split(),
         ]  # fmt: skip
 
 
