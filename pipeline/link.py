@@ -187,6 +187,7 @@ class Passes:
     thick: modules_thick.builtin; None for tables without modules
     options, rules: as `kallsyms.tables.build` wants them
     object_map: the map of the `ld -r` that made vmlinux.o, if there was one
+    functions: of each object that link-time optimisation compiled, as `linkmap.read` wants them
     describe: makes objects to link in (BTF) of the debug data of the first image, whose name it is given
     """
 
@@ -200,11 +201,12 @@ class Passes:
         options: select.Options,
         rules: Dialect,
         object_map: str | None = None,
+        functions: Mapping[str, frozenset[str]] | None = None,
         describe: Callable[[str], list[str]] | None = None,
         say: Callable[[str, str], None] = lambda verb, what: None,
     ) -> None:
         self.plan, self.directory, self.thick, self.options, self.rules = plan, directory, thick, options, rules
-        self.object_map, self.describe, self.say = object_map, describe, say
+        self.object_map, self.functions, self.describe, self.say = object_map, functions, describe, say
         self.objects: list[str] = []
         self.latest: Tables | None = None
 
@@ -227,7 +229,7 @@ class Passes:
     def ranges(self, number: int) -> None:
         """The ranges file of image `number`."""
         object_map = None if self.object_map is None else self.path(self.object_map)
-        text = stages.ranges(self.path(self.names.map(number)), object_map, self.path(self.names.image(number)), self.directory)
+        text = stages.ranges(self.path(self.names.map(number)), object_map, self.path(self.names.image(number)), self.directory, self.functions)
         files.write(self.path(self.names.ranges(number)), text)
 
     def tables(self, number: int) -> None:
@@ -388,7 +390,7 @@ class _Hook:
 
     def passes(self, plan: Recipe, thick: str | None) -> Passes:
         object_map = self.object_map() if "vmlinux.o" in plan.inputs else None
-        return Passes(plan, ".", thick, self.options, self.rules, object_map, self.describe, self.say)
+        return Passes(plan, ".", thick, self.options, self.rules, object_map, self.functions(), self.describe, self.say)
 
     def word(self) -> tuple[int, str]:
         """Word size in bits and byte order of the image, as an object of it has them."""
@@ -408,6 +410,24 @@ class _Hook:
         run([*linker, "-r", "-Map=.tmp_vmlinux.o.map", "-o", ".tmp_vmlinux.o", *script, *whole])
         os.unlink(".tmp_vmlinux.o")
         return ".tmp_vmlinux.o.map"
+
+    def functions(self) -> dict[str, frozenset[str]] | None:
+        """The functions of each object, by nm, where the linker compiled them: its map names files of its own."""
+        if "LTO_CLANG" not in self.config:
+            return None
+        archives = ["vmlinux.a", *shlex.split(self.environment.get("KBUILD_VMLINUX_LIBS", ""))]
+        objects: list[str] = []
+        for archive in archives:
+            run([*shlex.split(self.environment["AR"]), "t", archive], output=".tmp_vmlinux.objects")
+            objects += files.read_text(".tmp_vmlinux.objects").split()
+        run([*shlex.split(self.environment["NM"]), "-A", "--defined-only", *objects], output=".tmp_vmlinux.functions")
+        found: dict[str, set[str]] = {}
+        for line in files.read_text(".tmp_vmlinux.functions").splitlines():
+            path, _, symbol = line.partition(": ")
+            letter, name = symbol.split(" ")[-2:]
+            if letter in "tTwW":
+                found.setdefault(path, set()).add(name)
+        return {path: frozenset(names) for path, names in found.items()}
 
     def plain(self, plan: Recipe) -> str:
         """Link without tables: CONFIG_KALLSYMS is off."""

@@ -38,12 +38,14 @@ def ranges(
     object_map: str | os.PathLike[str] | None = None,
     image: str | os.PathLike[str] | None = None,
     directory: str | os.PathLike[str] = ".",
+    functions: Mapping[str, frozenset[str]] | None = None,
 ) -> str:
     """The ranges file of a link map.
 
+    functions: as `linkmap.read` wants them
     image: what was linked; then the map must be its own, and labels that only the objects below `directory` know are found too
     """
-    found = linkmap.read(map_file, object_map)
+    found = linkmap.read(map_file, object_map, functions=functions)
     if image is not None:
         file = elf.Elf(image)
         link_image.confirm(found, file, map_file, directory)

@@ -60,7 +60,7 @@ CONFIG_BPF_SYSCALL=y
 CONFIG_DEBUG_INFO_BTF=y
 """
 # What make is told, and what the configuration has besides.
-KERNELS = {"6.12-ibt-btf": ([], IBT_BTF)}
+KERNELS = {"6.12-ibt-btf": ([], IBT_BTF), "6.1-lto": (["LLVM=1"], "CONFIG_LTO_CLANG_THIN=y\n")}
 HOOK = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
 
 

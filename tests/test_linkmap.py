@@ -292,6 +292,40 @@ def test_link_time_optimisation(tmp_path, mode):
     assert unknown == {"a", "b"}
 
 
+def functions_of(directory, *objects):
+    found = {}
+    for line in run("llvm-nm", "-A", "--defined-only", *objects, cwd=directory).splitlines():
+        path, _, symbol = line.partition(": ")
+        found.setdefault(path, set()).add(symbol.split(" ")[-1])
+    return {path: frozenset(names) for path, names in found.items()}
+
+
+def test_thin_link_time_optimisation(tmp_path):
+    """What LLD compiled is named by its functions: static ones that it made global, the same one in two objects, parts that it split off;
+    not where two objects look alike, unless all but one of those are known."""
+    sources = {
+        "a": "int b(int); __attribute__((noinline)) static int same(int x) { return x + 1; } int a(int x) { return b(x) + same(x); } "
+             "int also(int x) { return same(x) * 3; }",
+        "b": "void die(void) __attribute__((cold, noreturn)); __attribute__((noinline)) static int same(int x) { return x + 2; } "
+             "int b(int x) { if (x == 3) die(); return same(x); }",
+        "only_static": "__attribute__((used)) static int same(int x) { return x + 4; }",
+        "twin": "__attribute__((used)) static int twin(int x) { return x + 5; }",
+        "other_twin": "__attribute__((used)) static int twin(int x) { return x + 6; }",
+    }  # fmt: skip
+    for name, source in sources.items():
+        (tmp_path / f"{name}.c").write_text(source)
+    run("clang", "-O2", "-flto=thin", "-ffunction-sections", "-c", *(f"{name}.c" for name in sources), cwd=tmp_path)
+    objects = [*(f"{name}.o" for name in sources), *assemble(tmp_path, asm=".globl die\ndie: ret\n")]
+    run("ld.lld", "-r", "--thinlto-cache-dir=cache", "-Map=object.map", "-o", "vmlinux.o", *objects, cwd=tmp_path)
+    (tmp_path / "script.lds").write_text("SECTIONS { .text 0x1000 : { *(.text) *(.text.*) } /DISCARD/ : { *(.eh_frame) } }")
+    run("ld.lld", "-T", "script.lds", "-Map=image.map", "-o", "image", "vmlinux.o", cwd=tmp_path)
+    linkmap = read(tmp_path / "image.map", tmp_path / "object.map", functions=functions_of(tmp_path, *objects))
+    answers = {(name, attribution(linkmap, address, name)) for address, _, name in image_symbols(tmp_path, "image")}
+    assert {(name.split(".")[0], path) for name, path in answers} == {
+        ("a", "a.o"), ("also", "a.o"), ("same", "a.o"), ("b", "b.o"), ("same", "b.o"), ("same", "only_static.o"), ("twin", None), ("die", "asm.o"),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("linker", ["ld", "ld.lld"])
 def test_hidden_objects_are_reported(tmp_path, linker):
     objects = tree(tmp_path)

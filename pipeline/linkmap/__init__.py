@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from pipeline import files
-from pipeline.linkmap import gnu, lld
+from pipeline.linkmap import gnu, lld, optimized
 from pipeline.linkmap.expand import expand
 from pipeline.linkmap.records import Assignment, Layout
 
@@ -83,17 +83,23 @@ class LinkMap:
 
 
 def read(
-    map_path: str | os.PathLike[str], object_map: str | os.PathLike[str] | None = None, object_name: str = "vmlinux.o"
+    map_path: str | os.PathLike[str],
+    object_map: str | os.PathLike[str] | None = None,
+    object_name: str = "vmlinux.o",
+    functions: Mapping[str, frozenset[str]] | None = None,
 ) -> LinkMap:
     """The linker map of a whole image.
 
     object_map: the map of the `ld -r` that made `object_name`, the one object which most of the image was linked from
+    functions: where the linker compiled objects itself: object to the functions that it defines
     Raises InputError if a map cannot be read, stops short, or is no linker map, and for an object map of which the image holds
     nothing.
     """
     layout = _layout(map_path)
     if object_map is not None:
-        layout = expand(layout, _layout(object_map), object_name, map_path, object_map)
+        inner = _layout(object_map)
+        optimized.name_objects(inner, functions or {})
+        layout = expand(layout, inner, object_name, map_path, object_map)
     else:
         why = f"from {object_name}, whose own map is needed to say more"
         layout.inputs = [

@@ -60,6 +60,9 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
                 layout.fillers.append(Filler(len(layout.outputs) - 1, counter, start - counter))
             why = LINKER_MADE if source[1] == "<internal>" else OPTIMIZED if _OPTIMIZED.fullmatch(source[1]) else ""
             owner = None if why else object_path(source[1])
+            if why == OPTIMIZED:
+                layout.compiled_inputs[len(layout.inputs)] = source[1]
+                layout.compiled.setdefault(source[1], set())
             layout.inputs.append(Input(len(layout.outputs) - 1, source[2], start, size, owner, why))
             counter = start + size
         elif _DATA.match(text, 8) or text.startswith(". ", 8):

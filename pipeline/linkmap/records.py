@@ -62,6 +62,8 @@ class Layout:
 
     anchors: of an output section (an index of `outputs`), the first symbol listed in it: a marker at its start, or an object's. Not
         one with a dot in its name, which is a compiler's and repeats
+    compiled: of a file that link-time optimisation made, the functions that are in it
+    compiled_inputs: the inputs (indices of `inputs`) that came from such a file
     """
 
     outputs: list[Output] = field(default_factory=list)
@@ -70,12 +72,16 @@ class Layout:
     assignments: list[Assignment] = field(default_factory=list)
     fillers: list[Filler] = field(default_factory=list)
     anchors: dict[int, tuple[int, str]] = field(default_factory=dict)
+    compiled: dict[str, set[str]] = field(default_factory=dict)
+    compiled_inputs: dict[int, str] = field(default_factory=dict)
 
     def symbol(self, address: int, name: str) -> None:
         """Note a symbol of the last input. Demangled names, which have blanks, are no use to anyone."""
         if not self.inputs or len(name.split()) != 1:
             return
-        output, _, start, size, *_ = self.inputs[-1]
+        output, section, start, size, *_ = self.inputs[-1]
+        if "text" in section and (file := self.compiled_inputs.get(len(self.inputs) - 1)):
+            self.compiled[file].add(name)
         if output not in self.anchors and name.isidentifier():
             self.anchors[output] = address, name
         if address == start + size:
