@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipeline import configured, elf, errors, files, kbuild, provider, stages, symbols
 from pipeline.errors import InputError
 from pipeline.kallsyms import assembly, reader, select
@@ -169,15 +171,17 @@ class Names:
 def check(image: str, tables: Tables) -> None:
     """Raise InputError unless the tables in `image` decode to `tables`, which were made of its symbols."""
     found = reader.read(image)
+    objects = tables.modules.objects if tables.modules is not None else None
     columns = (
         ("addresses", found.addresses, tables.addresses),
         ("types", found.types, tables.names.types),
         ("names", found.names, tables.names.plain),
         ("sizes", found.sizes, tables.sizes),
-        ("objects", sorted(found.objects), [] if tables.modules is None or tables.modules.objects is None else tables.modules.objects[:, 0]),
+        ("objects", list(found.objects), objects[:, 0].tolist() if objects is not None else []),
     )
     for what, ours, wanted in columns:
-        if (ours is None) != (wanted is None) or (ours is not None and list(ours) != list(wanted)):
+        numbers = isinstance(ours, np.ndarray) or isinstance(wanted, np.ndarray)
+        if not (np.array_equal(ours, wanted) if numbers else ours == wanted):
             raise InputError(f"the {what} in the kallsyms tables are not those of the image's symbols", path=image)
 
 

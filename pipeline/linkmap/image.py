@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 
@@ -59,15 +59,20 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
         if symbol not in known:
             questions[owners[symbol[0]]].add(symbol)
     for path, symbols in questions.items():
-        file = Path(directory, path)
-        if file.is_file():
-            names_at_end = _last_names(elf.Elf(file))
+        file = os.path.join(directory, path)
+        if os.path.isfile(file):
+            names_at_end = _last_names(file, os.stat(file).st_mtime_ns)
             labels.update(Label(address, name, path) for address, name in symbols if name in names_at_end)
     return replace(linkmap, labels=sorted(labels, key=label_order))
 
 
-def _last_names(image: elf.Elf) -> set[str]:
-    """The symbols of a relocatable object that stand at the end of a section with something in it; BTF has no symbols at all."""
+@cache
+def _last_names(path: str, written: int) -> set[str]:
+    """The symbols of a relocatable object that stand at the end of a section with something in it; BTF has no symbols at all.
+
+    Every pass of a link asks about the same objects. `written`: when the object was
+    """
+    image = elf.Elf(path)
     if not any(section.type == elf.SHT_SYMTAB for section in image.sections):
         return set()
     table = image.symbols()
