@@ -404,11 +404,14 @@ class _Hook:
     def object_map(self) -> str:
         """The map of the `ld -r` that made vmlinux.o. Where the tree keeps none (it does for CONFIG_BUILTIN_MODULE_RANGES), the same
         link is done once more for its map; objtool, which runs after it, adds sections and moves nothing."""
-        if os.path.exists("vmlinux.o.map") and os.path.getmtime("vmlinux.o.map") >= os.path.getmtime("vmlinux.a"):
+        thin = "LTO_CLANG_THIN" in self.config
+        if not thin and os.path.exists("vmlinux.o.map") and os.path.getmtime("vmlinux.o.map") >= os.path.getmtime("vmlinux.a"):
             return "vmlinux.o.map"
         self.say("LD", ".tmp_vmlinux.o.map")
         libraries = shlex.split(self.environment.get("KBUILD_VMLINUX_LIBS", ""))
         script = ["-T", ".tmp_initcalls.lds"] if "LTO_CLANG" in self.config else []
+        # With a cache LLD has a name for each object that it compiles, and not one for all of them.
+        script += ["--thinlto-cache-dir=.tmp_vmlinux.lto"] if thin else []
         linker = shlex.split(self.environment["LD"]) + shlex.split(self.environment.get("KBUILD_LDFLAGS", ""))
         whole = ["--whole-archive", "vmlinux.a", "--no-whole-archive", "--start-group", *libraries, "--end-group"]
         run([*linker, "-r", "-Map=.tmp_vmlinux.o.map", "-o", ".tmp_vmlinux.o", *script, *whole])
