@@ -366,7 +366,7 @@ def link_vmlinux(
         passes = hook.passes(plan, thick)
         fresh = not passes.has_tables()
         if fresh:
-            passes.empty_tables(*hook.word())
+            passes.empty_tables(*hook.word(plan))
         hook.finish(passes.settle(1, draft=fresh))
         passes.keep()
     else:
@@ -396,9 +396,9 @@ class _Hook:
         object_map = self.object_map() if "vmlinux.o" in plan.inputs else None
         return Passes(plan, ".", thick, self.options, self.rules, object_map, self.functions(), self.describe, self.say)
 
-    def word(self) -> tuple[int, str]:
-        """Word size in bits and byte order of the image, as an object of it has them."""
-        file = elf.Elf("init/version-timestamp.o")
+    def word(self, plan: Recipe) -> tuple[int, str]:
+        """Word size in bits and byte order of the image, as an object of it has them that the linker need not compile first."""
+        file = elf.Elf("vmlinux.o" if "vmlinux.o" in plan.inputs else "init/version-timestamp.o")
         return file.bits, file.byteorder
 
     def object_map(self) -> str:
@@ -427,7 +427,7 @@ class _Hook:
         for archive in archives:
             run([*shlex.split(self.environment["AR"]), "t", archive], output=".tmp_vmlinux.objects")
             objects += files.read_text(".tmp_vmlinux.objects").split()
-        run([*shlex.split(self.environment["NM"]), "-A", "--defined-only", *objects], output=".tmp_vmlinux.functions")
+        run([*shlex.split(self.environment["NM"]), "-A", "--defined-only", *objects], output=".tmp_vmlinux.functions", quiet=True)
         found: dict[str, set[str]] = {}
         for line in files.read_text(".tmp_vmlinux.functions").splitlines():
             path, _, symbol = line.partition(": ")

@@ -327,6 +327,15 @@ def test_thin_link_time_optimisation(tmp_path):
 
 
 @pytest.mark.parametrize("linker", ["ld", "ld.lld"])
+def test_relocations_in_the_image(tmp_path, linker):
+    """A kernel that can move itself has them; LLD lists them behind everything else."""
+    objects = [*tree(tmp_path), *assemble(tmp_path, pointer=".data\n.quad first_a\n")]
+    pieces = [read(link(tmp_path, *options, *objects, linker=linker)).pieces for options in ((), ("--emit-relocs",))]
+    assert pieces[0] == pieces[1]
+    assert any(section.name.startswith(".rela") for section in elf.Elf(tmp_path / "image").sections)
+
+
+@pytest.mark.parametrize("linker", ["ld", "ld.lld"])
 def test_hidden_objects_are_reported(tmp_path, linker):
     objects = tree(tmp_path)
     map_path = link(tmp_path, *relocatable(tmp_path, linker, objects[:-1]), objects[-1], linker=linker)

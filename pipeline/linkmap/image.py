@@ -68,10 +68,14 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
 
 @cache
 def _last_names(path: str, written: int) -> set[str]:
-    """The symbols of a relocatable object that stand at the end of a section with something in it; BTF has no symbols at all.
+    """The symbols of a relocatable object that stand at the end of a section with something in it; none of what has no sections yet
+    (intermediate code for link-time optimisation), or no symbols at all (BTF).
 
     Every pass of a link asks about the same objects. `written`: when the object was
     """
+    with open(path, "rb") as stream:
+        if stream.read(4) != b"\x7fELF":
+            return set()
     image = elf.Elf(path)
     if not any(section.type == elf.SHT_SYMTAB for section in image.sections):
         return set()

@@ -70,8 +70,8 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
             counter = start + size
         else:
             _assign(layout, start, text[8:])
-    # LLD puts the table of section names among the last two of every file; its one input is listed after it.
-    if lines[-1] or not layout.inputs or layout.inputs[-1].section not in (".shstrtab", ".strtab"):
+    # LLD puts the table of section names behind everything but the table of strings and, with --emit-relocs, relocations.
+    if lines[-1] or not any(entry.section == ".shstrtab" for entry in layout.inputs):
         raise InputError(
             "the linker map stops in the middle", path=path, line=len(lines), text=lines[-1] or None, cure="run the link again"
         )
