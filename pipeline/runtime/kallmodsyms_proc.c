@@ -11,6 +11,12 @@
  */
 #define pr_fmt(fmt) "kallmodsyms: " fmt
 
+/*
+ * With link-time optimisation each initcall has a section of its own, which a script for vmlinux.o
+ * collects. What is linked in after that must use the sections that the image itself collects.
+ */
+#undef CONFIG_LTO_CLANG
+
 #include <linux/bpf.h>
 #include <linux/build_bug.h>
 #include <linux/ctype.h>
