@@ -303,7 +303,7 @@ class Passes:
         assert self.latest is not None
         image = self.path(self.names.image(number))
         file = elf.Elf(image)
-        table = symbols.from_elf(file)
+        table = symbols.read(image)
         labels = {entry.label: entry for entry in layout(self.latest) if entry.kind != "address"}
         places = {name.decode(): address for name, address in zip(table.names, table.addresses.tolist()) if name.startswith(b"kallsyms_")}
         with open(image, "r+b") as stream:

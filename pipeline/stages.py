@@ -49,7 +49,7 @@ def ranges(
     if image is not None:
         file = elf.Elf(image)
         link_image.confirm(found, file, map_file, directory)
-        found = link_image.with_image_labels(found, symbols.from_elf(file), directory)
+        found = link_image.with_image_labels(found, symbols.read(image), directory)
     return ranges_file.text(found)
 
 

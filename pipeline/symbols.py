@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,18 @@ def read(path: str | os.PathLike[str]) -> SymbolTable:
     """
     try:
         with open(path, "rb") as stream:
-            magic = stream.read(4)
+            magic, status = stream.read(4), os.fstat(stream.fileno())
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-    return from_elf(elf.Elf(path)) if magic == b"\x7fELF" else from_text(files.read_bytes(path), path)
+    if magic != b"\x7fELF":
+        return from_text(files.read_bytes(path), path)
+    return _of_image(os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _of_image(path: str, *identity: int) -> SymbolTable:
+    """The symbols of an ELF file that has not changed since; the steps of a link ask one after another for those of the same image."""
+    return from_elf(elf.Elf(path))
 
 
 def from_text(text: bytes, path: str | os.PathLike[str]) -> SymbolTable:

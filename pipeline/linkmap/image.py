@@ -38,7 +38,7 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
     """`linkmap` and the labels that its map does not tell, but the image's symbols `table` or the objects do.
 
     LLD's map does not tell where the linker script put a symbol that is not simply at the location counter; the table does.
-    GNU ld's lists no local symbols. One of size 0 at the end of a piece may be that piece's last or the first of what follows; the
+    GNU ld's lists no local symbols. In the text, one of size 0 at the end of a piece may be that piece's last or the first of what follows; the
     symbol table of the piece's object, looked for below `directory`, where the linker ran, tells. An object that is not there
     (a member of an ordinary archive) adds nothing.
     """
@@ -51,6 +51,7 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
 
     owners = {piece.end: piece.path for piece in linkmap.pieces}
     chosen = np.isin(table.addresses, np.fromiter(owners, np.uint64, len(owners)))
+    chosen &= np.isin(np.frombuffer(table.types, np.uint8), np.frombuffer(b"tTwW", np.uint8))  # A kernel has thousands in its data.
     if table.sizes is not None:
         chosen &= table.sizes == 0
     questions: dict[str, set[tuple[int, str]]] = defaultdict(set)
