@@ -69,8 +69,9 @@ def _thick(options: argparse.Namespace) -> int:
 
 def _ranges(options: argparse.Namespace) -> None:
     from pipeline import stages
+    from pipeline.linkmap import ranges
 
-    _deliver(options, stages.ranges(options.map, options.object_map, options.image, options.directory))
+    _deliver(options, ranges.text(stages.ranges(options.map, options.object_map, options.image, options.directory)))
 
 
 def _builtin_ranges(options: argparse.Namespace) -> None:
@@ -84,6 +85,7 @@ def _builtin_ranges(options: argparse.Namespace) -> None:
 def _tables(options: argparse.Namespace) -> None:
     from pipeline import stages
     from pipeline.kallsyms import assembly, select
+    from pipeline.linkmap import ranges
 
     rules = stages.tree_dialect(options.tree)
     chosen = select.Options(
@@ -94,7 +96,7 @@ def _tables(options: argparse.Namespace) -> None:
         objects=options.objects,
         sizes=options.sizes,
     )
-    made = stages.kallsyms_tables(options.symbols, options.ranges, options.thick, chosen, rules)
+    made = stages.kallsyms_tables(options.symbols, ranges.parse(options.ranges), options.thick, chosen, rules)
     errors.warn(made.warnings)
     if options.format == "text":
         _deliver(options, assembly.text(made))

@@ -26,6 +26,7 @@ from pipeline.errors import InputError
 from pipeline.kallsyms import assembly, reader, select
 from pipeline.kallsyms.dialect import Dialect
 from pipeline.kallsyms.tables import Tables, layout
+from pipeline.linkmap import ranges as ranges_file
 
 MAXIMUM_LINKS = 6
 """Two are enough unless the tables' size made the linker add stubs; symbols that still move after six never rest."""
@@ -212,6 +213,7 @@ class Passes:
         self.plan, self.directory, self.thick, self.options, self.rules = plan, directory, thick, options, rules
         self.object_map, self.functions, self.describe, self.say = object_map, functions, describe, say
         self.objects: list[str] = []
+        self.found = 0, ranges_file.Ranges([], [])  # The ranges of which image, if it was this process that made them.
         self.latest: Tables | None = None
 
     def path(self, name: str) -> str:
@@ -233,16 +235,20 @@ class Passes:
     def ranges(self, number: int) -> None:
         """The ranges file of image `number`."""
         object_map = None if self.object_map is None else self.path(self.object_map)
-        text = stages.ranges(self.path(self.names.map(number)), object_map, self.path(self.names.image(number)), self.directory, self.functions)
-        files.write(self.path(self.names.ranges(number)), text)
+        found = stages.ranges(self.path(self.names.map(number)), object_map, self.path(self.names.image(number)), self.directory, self.functions)
+        files.write(self.path(self.names.ranges(number)), ranges_file.text(found))
+        self.found = number, found
 
     def tables(self, number: int) -> None:
         """The tables of image `number`, from its ranges."""
-        image, ranges = self.path(self.names.image(number)), self.path(self.names.ranges(number))
+        image = self.path(self.names.image(number))
+        made, found = self.found
+        if made != number:
+            found = ranges_file.parse(self.path(self.names.ranges(number)))
         # Names do not change between passes, so the compression of the last one serves this one.
         previous = self.latest
         thick = None if self.thick is None else self.path(self.thick)
-        self.latest = stages.kallsyms_tables(image, ranges, thick, self.options, self.rules, previous)
+        self.latest = stages.kallsyms_tables(image, found, thick, self.options, self.rules, previous)
         if previous is None:
             errors.warn(self.latest.warnings)
         self._write(number, self.latest)

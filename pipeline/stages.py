@@ -39,8 +39,8 @@ def ranges(
     image: str | os.PathLike[str] | None = None,
     directory: str | os.PathLike[str] = ".",
     functions: Mapping[str, frozenset[str]] | None = None,
-) -> str:
-    """The ranges file of a link map.
+) -> ranges_file.Ranges:
+    """What the ranges file of a link map holds.
 
     functions: as `linkmap.read` wants them
     image: what was linked; then the map must be its own, and labels that only the objects below `directory` know are found too
@@ -50,12 +50,12 @@ def ranges(
         file = elf.Elf(image)
         link_image.confirm(found, file, map_file, directory)
         found = link_image.with_image_labels(found, symbols.read(image), directory)
-    return ranges_file.text(found)
+    return ranges_file.Ranges(found.pieces, found.labels)
 
 
 def kallsyms_tables(
     symbols_file: str | os.PathLike[str],
-    ranges_path: str | os.PathLike[str],
+    found: ranges_file.Ranges,
     thick: str | os.PathLike[str] | None,
     options: select.Options,
     rules: dialect.Dialect,
@@ -69,7 +69,6 @@ def kallsyms_tables(
     table = symbols.read(symbols_file)
     if thick is None:
         return tables.build(table, options, rules, None, previous)
-    found = ranges_file.parse(ranges_path)
     boundary = {(label.address, label.name): label.path for label in found.labels}
     modules = kbuild.parse_thick(files.read_text(thick), os.fspath(thick))
     return tables.build(table, options, rules, owners.attribute(table, found.pieces, modules, boundary), previous)

@@ -92,7 +92,8 @@ class Build:
     def ranges(self) -> ranges.Ranges:
         """What goes into the tables, by way of the file."""
         path = self.directory / ".tmp_vmlinux.ranges"
-        path.write_text(stages.ranges(self.directory / "vmlinux.map", self.object_map, self.directory / "vmlinux", self.directory))
+        found = stages.ranges(self.directory / "vmlinux.map", self.object_map, self.directory / "vmlinux", self.directory)
+        path.write_text(ranges.text(found))
         return ranges.parse(path)
 
     def modules(self) -> list[kbuild.Module]:
