@@ -39,14 +39,14 @@ $(starts): thick-%:
 """
 # What scripts/Makefile.modbuiltin of the series computes, in words of our own; `{below}` are the lists that are descended into.
 _RECURSION = """\
-src := $(srctree)/$(obj)
+src := {src}
 .PHONY: here
 here:
 include include/config/auto.conf
 include include/config/tristate.conf
 include $(srctree)/scripts/Kbuild.include
 obj-Y :=
-include $(or $(wildcard $(src)/Kbuild),$(src)/Makefile)
+include $(or $(wildcard $(srctree)/$(obj)/Kbuild),$(srctree)/$(obj)/Makefile)
 members = $($(1:.o=-objs)) $($(1:.o=-y)) $($(1:.o=-Y))
 $(foreach m,$(filter %.o,$(obj-Y)),$(info $(obj)/$m:$(addprefix $(obj)/,$(sort $(call members,$m)))))
 directories := $(addprefix below-,$(sort $(patsubst %/,$(obj)/%,$(filter %/,{below}))))
@@ -76,7 +76,9 @@ def measured(command: list[str], repeat: int, prepare: Callable[[], None] = lamb
 def recursion(tree: Path, objdir: Path, arch: str, scratch: Path, below: str) -> list[str]:
     """The command that makes the list with one make a directory."""
     makefile = scratch / f"recursion-{len(below)}.mk"
-    makefile.write_text(_RECURSION.replace("{recursion}", str(makefile)).replace("{below}", below))
+    relative = re.search(r"^src := \$\(obj\)$", (tree / "scripts/Makefile.build").read_text(), re.MULTILINE)  # until 6.10
+    source = "$(obj)" if relative else "$(srctree)/$(obj)"
+    makefile.write_text(_RECURSION.replace("{recursion}", str(makefile)).replace("{below}", below).replace("{src}", source))
     top = scratch / f"top-{len(below)}.mk"
     top.write_text(_TOP.format(tree=tree, recursion=makefile))
     return ["make", "-rRs", "--no-print-directory", "-I", str(tree), "-C", str(objdir), "-f", str(top), f"ARCH={arch}", "thick"]
