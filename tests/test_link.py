@@ -232,6 +232,22 @@ done
 """
 
 
+@pytest.mark.parametrize("share", [0, 0.2, 0.5, 0.9])
+def test_no_room_for_a_whole_file(kernel, share):
+    """No file may grow beyond a share of the image's size: whoever writes one, the linker or we, cannot."""
+    before = kernel.kept()
+    blocks = int(share * (kernel.objdir / "vmlinux").stat().st_size / 512)
+    command = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *kernel.command]
+    done = subprocess.run(command, cwd=kernel.objdir, env=kernel.environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("kallmodsyms: ") and re.search("File too large|File size limit exceeded|killed by signal 25", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert kernel.kept() == before
+    assert kernel.link().returncode == 0
+    assert kernel.names()["super_another"] == ("ext4",)
+
+
+@pytest.mark.long  # for it needs to mount, which not every machine allows
 def test_full_disk(kernel):
     """The build directory on a small disk of which ever more is free. Whatever fails says so, and leaves the last build."""
     directory = kernel.objdir.parent
