@@ -103,7 +103,7 @@ class _UserMode:
 
     def command(self, image: Path, root: Path, ports: int, parameters: str, emulator: Sequence[str]) -> list[str]:
         return [
-            str(image), "mem=256M", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/init", "con0=fd:0,fd:1",
+            str(image), "mem=256M", "root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/init", "con0=fd:0,fd:1",
             *parameters.split(),
         ]  # fmt: skip
 
