@@ -140,7 +140,7 @@ def run(
 
     commands: for busybox's shell; /proc is mounted, there are users root and nobody, and no program but /bin/busybox
     extra: files to have in the root directory
-    image: what to boot instead of `vmlinux` (of `bzImage`, for a kernel without CONFIG_PVH)
+    image: what to boot instead of `vmlinux` (of `bzImage`, for a kernel without CONFIG_PVH or with sanitizers)
     parameters: more words for the kernel's command line
     emulator: more options for qemu; nothing to a User Mode Linux
     busybox: a static one for the kernel's machine; None for the one on the PATH
@@ -176,7 +176,7 @@ def _vmlinux(objdir: Path) -> Path:
 
 
 def _image(objdir: Path, config: Mapping[str, str]) -> Path:
-    """What the loader takes: vmlinux where it has a PVH or process entry, else the compressed kernel."""
+    """What the loader takes: vmlinux where it has a PVH entry that works, or is a process, else the compressed kernel."""
     vmlinux = objdir / "vmlinux"
     # The PVH entry comes before the sanitizers are set up: with them a 6.12 stops there without a word, linked by us or by the tree.
     if "UML" in config or ("PVH" in config and "KASAN" not in config and "UBSAN" not in config):

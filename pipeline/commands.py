@@ -25,7 +25,7 @@ _SCRIPT = re.compile(r"[\w.-]+\.(?:sh|py|pl|awk)\b")
 _TOOL = re.compile(
     r"(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|ld\.\w+|as|ar|nm|objcopy|objdump|readelf|strip|rustc|bindgen|pahole|"
     r"ccache|distcc)(?:-[\d.]+)?"
-    r"|\[|awk|basename|bash|cat|cut|dash|dirname|echo|expr|false|[efgm]?awk|[ef]?grep|head|mkdir|printf|rm|sed|sh|sort|tail|test|tr|true|"
+    r"|\[|basename|bash|cat|cut|dash|dirname|echo|expr|false|[efgm]?awk|[ef]?grep|head|mkdir|printf|rm|sed|sh|sort|tail|test|tr|true|"
     r"uniq|wc"
 )
 _MOST = 500

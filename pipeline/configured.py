@@ -58,7 +58,7 @@ def _load(
     cache = objdir / FOLDER / "kconfig.cache"
     found = kconfig.load(tree, objdir / ".config", _arch(arch), environment, objdir=objdir, cache=cache)
     answers.save()
-    return found, environment
+    return found._replace(warnings=(*found.warnings, *answers.warnings)), environment
 
 
 def _arch(arch: str | None) -> str:

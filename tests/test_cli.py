@@ -40,6 +40,16 @@ def test_thick(built):
     assert out == (built / "modules_thick.builtin").read_text()
 
 
+@pytest.mark.parametrize("step", ["tristate", "thick"])
+def test_a_damaged_file_of_answers_is_warned_of(built, step):
+    answers = built / ".kallmodsyms/commands.cache"
+    answers.parent.mkdir(exist_ok=True)
+    answers.write_bytes(b"garbage")
+    _, said = run(step, "--tree", TOY, "--objdir", built, "--arch", "x86")
+    answers.unlink()
+    assert said == f"kallmodsyms: warning: {answers}: damaged, and ignored; it is written anew\n"
+
+
 def test_ranges_and_tables_replay_the_series(built, tmp_path):
     """Ranges, then tables from the ELF file and from nm's text of it. Only the ends of runs may differ: nm does not tell sections."""
     image = built / "vmlinux"
