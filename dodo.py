@@ -1,13 +1,13 @@
-"""The task graph of kallmodsyms. Wires tasks, nothing more: what they do is in pipeline/tasks.py.
+"""The task graph of kallmodsyms. Wires tasks, nothing more: what they do is in pipeline/kallmodsyms/tasks.py.
 
-    doit                                          the toy kernel
-    doit profile=config/linux-small.yaml tree=DIR a real Linux tree
-    doit list --all                               every task; doit info TASK says why it would run
+doit                                          the toy kernel
+doit profile=config/linux-small.yaml tree=DIR a real Linux tree
+doit list --all                               every task; doit info TASK says why it would run
 """
 
 from doit import get_var
 
-from pipeline import tasks
+from kallmodsyms import tasks
 
 BUILD = tasks.build(__file__, get_var)
 DOIT_CONFIG = BUILD.doit_config()

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import kbuild
+from kallmodsyms import kbuild
 
 OURS = """
 import json, sys
-from pipeline import kconfig
+from kallmodsyms import kconfig
 tree, objdir, arch, cache = sys.argv[1:]
 environment = json.load(open(f"{objdir}/.kconfig-environment.json"))
 found = kconfig.load(tree, f"{objdir}/.config", arch, environment, cache=cache)

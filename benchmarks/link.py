@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FLAGS = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
-OURS = f"{sys.executable} -m pipeline.cli link --thick modules_thick.builtin -- {FLAGS}"
+OURS = f"{sys.executable} -m kallmodsyms link --thick modules_thick.builtin -- {FLAGS}"
 CASES = (
     # (name, command of the recipe, files to remove before it)
     ("theirs", f"$< {FLAGS}", ()),
@@ -49,7 +49,18 @@ def main() -> None:
     parser.add_argument("--arch", default="x86")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    program = [sys.executable, "-m", "pipeline.cli", "thick", "--tree", options.tree, "--objdir", options.objdir, "--arch", options.arch]
+    program = [
+        sys.executable,
+        "-m",
+        "kallmodsyms",
+        "thick",
+        "--tree",
+        options.tree,
+        "--objdir",
+        options.objdir,
+        "--arch",
+        options.arch,
+    ]
     subprocess.run([*program, "-o", options.objdir / "modules_thick.builtin"], check=True)
     costs: dict[str, list[Cost]] = {}
     with tempfile.TemporaryDirectory(dir=options.objdir) as aside:
@@ -77,7 +88,9 @@ def run(options: argparse.Namespace, command: str, mark: str) -> Cost:
     report = options.objdir.resolve() / ".link-benchmark.json"
     recipe = f": {mark}; {sys.executable} {Path(__file__).resolve()} --timed {report} {command}"
     make = ["make", "-s", "-C", options.tree, f"O={options.objdir.resolve()}", f"ARCH={options.arch}", "vmlinux"]
-    subprocess.run([*make, f"cmd_link_vmlinux={recipe}"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*make, f"cmd_link_vmlinux={recipe}"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     cost = Cost(*json.loads(report.read_text()))
     report.unlink()
     return cost

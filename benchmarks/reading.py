@@ -14,7 +14,7 @@ import argparse
 import statistics
 import sys
 
-from pipeline import boot, stages
+from kallmodsyms import boot, stages
 
 TARGET = 1.2
 READS = 10
@@ -24,7 +24,10 @@ FILES = ("/proc/kallsyms", "/proc/kallmodsyms")
 def commands(rounds: int) -> str:
     """A line of /times for each round of each file: its name, and the uptime before and after in seconds."""
     uptime = f"$({boot.BUSYBOX} cut -d' ' -f1 /proc/uptime)"
-    once = [f'before={uptime}; {boot.BUSYBOX} cat{f" {name}" * READS} > /dev/null; echo {name} $before {uptime} >> /times' for name in FILES]
+    once = [
+        f"before={uptime}; {boot.BUSYBOX} cat{f' {name}' * READS} > /dev/null; echo {name} $before {uptime} >> /times"
+        for name in FILES
+    ]
     # The first reads fill caches.
     warm = f"{boot.BUSYBOX} cat {' '.join(FILES)} > /dev/null"
     return "\n".join([warm, *(once * rounds)])
@@ -50,7 +53,9 @@ def main() -> int:
         median = statistics.median(taken[name])
         figures.append((median, len(content)))
         spread = f"{min(taken[name]) * scale:.2f} to {max(taken[name]) * scale:.2f}"
-        print(f"{name:<18} {len(content.splitlines()):7} lines {len(content):9} bytes {median * scale:8.2f} {unit} a read ({spread})")
+        print(
+            f"{name:<18} {len(content.splitlines()):7} lines {len(content):9} bytes {median * scale:8.2f} {unit} a read ({spread})"
+        )
     (theirs, their_bytes), (ours, our_bytes) = figures
     ratio = ours / theirs
     print(f"ratio {ratio:.3f}, for a byte {ratio * their_bytes / our_bytes:.3f}; target {TARGET}")

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import files, kbuild, symbols
-from pipeline.kallsyms import assembly, dialect, owners, select, tables
-from pipeline.linkmap import ranges
+from kallmodsyms import files, kbuild, symbols
+from kallmodsyms.kallsyms import assembly, dialect, owners, select, tables
+from kallmodsyms.linkmap import ranges
 
 
 def main() -> None:
@@ -45,10 +45,14 @@ def main() -> None:
     in_text = [p.path for p in found.pieces if any(start <= p.start < end for start, end in executable)]
     entries = len(list(groupby(path if path in lists else None for path in in_text)))
     values = whose.of_runs.tolist()
-    ends = sum(1 for before, value, after in zip(values, values[1:], [*values[2:], 0]) if before and not value and after)
+    ends = sum(
+        1 for before, value, after in zip(values, values[1:], [*values[2:], 0]) if before and not value and after
+    )
     names = bytes_of["kallsyms_module_names"]
     series, ours = 8 * entries + names, 8 * len(values) + names + bytes_of["kallsyms_module_exceptions"]
-    print(f"{arguments.vmlinux.name}: {count:,} symbols in the tables, {owned:,} of them in built-in modules, {len(in_text):,} pieces of text")
+    print(
+        f"{arguments.vmlinux.name}: {count:,} symbols in the tables, {owned:,} of them in built-in modules, {len(in_text):,} pieces of text"
+    )
     print(f"series: {entries:5} entries, {series:7,} bytes, {series / owned:.3f} a symbol of a module")
     print(f"ours:   {len(values):5} entries, {ours:7,} bytes, {ours / owned:.3f} a symbol of a module")
     print(f"  names of modules {names:,}, ends {8 * ends:,} ({ends} runs between two of modules, and the last), "

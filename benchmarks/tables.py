@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import symbols
-from pipeline.kallsyms import assembly, dialect, select, tables
+from kallmodsyms import symbols
+from kallmodsyms.kallsyms import assembly, dialect, select, tables
 
 FIRST_TARGET, LATER_TARGET, MEMORY_TARGET = 0.6, 0.15, 1024
 OPTIONS = select.Options(all_symbols=True, absolute_percpu=True, base_relative=True, sizes="compact")
@@ -37,9 +37,22 @@ OPTIONS = select.Options(all_symbols=True, absolute_percpu=True, base_relative=T
 
 def names_of(tree: Path) -> list[bytes]:
     """Identifiers that the sources of a tree define at the start of a line: names as a kernel has them."""
-    pattern = re.compile(rb"^(?:static |inline |const |unsigned |void |int |bool |long |struct \w+ \*?)+(\w{4,})(?=[\[(; ])", re.MULTILINE)
+    pattern = re.compile(
+        rb"^(?:static |inline |const |unsigned |void |int |bool |long |struct \w+ \*?)+(\w{4,})(?=[\[(; ])",
+        re.MULTILINE,
+    )
     found: dict[bytes, None] = {}
-    for folder in ("kernel", "mm", "fs", "net", "lib", "block", "drivers/pci", "drivers/net/ethernet/intel", "drivers/gpu/drm/i915"):
+    for folder in (
+        "kernel",
+        "mm",
+        "fs",
+        "net",
+        "lib",
+        "block",
+        "drivers/pci",
+        "drivers/net/ethernet/intel",
+        "drivers/gpu/drm/i915",
+    ):
         for path in sorted((tree / folder).rglob("*.c")):
             found.update(dict.fromkeys(pattern.findall(path.read_bytes())))
     return list(found)
@@ -56,7 +69,10 @@ def make_image(tree: Path, directory: Path, count: int) -> Path:
         for name in members:
             size = choose.choice((16, 40, 100, 300))
             visible = b".globl %b\n" % name if choose.random() < 0.4 else b""
-            lines.append(b"%b.balign 16\n.type %b,@%b\n%b:\n.skip %d\n.size %b,%d" % (visible, name, kind, name, size, name, size))
+            lines.append(
+                b"%b.balign 16\n.type %b,@%b\n%b:\n.skip %d\n.size %b,%d"
+                % (visible, name, kind, name, size, name, size)
+            )
     (directory / "image.s").write_bytes(b"\n".join(lines) + b"\n")
     subprocess.run(["as", "-o", "image.o", "image.s"], cwd=directory, check=True)
     addresses = ["-Ttext=0xffffffff81000000", "-Tdata=0xffffffff83000000"]
@@ -75,7 +91,9 @@ def kernel_way(tree: Path, image: Path, directory: Path) -> Callable[[], None]:
         mksysmap = f"NM=nm sh {script} {image} map 2>/dev/null"
 
     def run() -> None:
-        subprocess.run(f"{mksysmap} && {program} {' '.join(flags)} map > kallsyms.S", shell=True, cwd=directory, check=True)
+        subprocess.run(
+            f"{mksysmap} && {program} {' '.join(flags)} map > kallsyms.S", shell=True, cwd=directory, check=True
+        )
         subprocess.run(["cc", "-I.", "-c", "-o", "kallsyms.o", "kallsyms.S"], cwd=directory, check=True)
 
     return run
@@ -122,9 +140,14 @@ def compare(tree: Path, image: Path, directory: Path, repeat: int) -> bool:
     print(f"{image.name}: {len(symbols.read(image)):,} symbols; {tree.name}; minimum of {repeat}")
     print("                                            clock                     processor")
     print(f"mksysmap + scripts/kallsyms + assembler   {reference[0]:6.2f} s                  {reference[1]:6.2f} s")
-    for name, cost, target in (("first pass (a process of its own)", first, FIRST_TARGET), ("later pass", later, LATER_TARGET)):
+    for name, cost, target in (
+        ("first pass (a process of its own)", first, FIRST_TARGET),
+        ("later pass", later, LATER_TARGET),
+    ):
         clock, processor = cost / reference
-        print(f"ours, {name:35} {cost[0]:6.2f} s, {clock:.2f} of it   {cost[1]:6.2f} s, {processor:.2f} of it   target {target}")
+        print(
+            f"ours, {name:35} {cost[0]:6.2f} s, {clock:.2f} of it   {cost[1]:6.2f} s, {processor:.2f} of it   target {target}"
+        )
     return bool((first <= FIRST_TARGET * reference).all() and (later <= LATER_TARGET * reference).all())
 
 
@@ -151,7 +174,9 @@ def grow(tree: Path) -> bool:
         command = [sys.executable, __file__, "--tree", tree, "--count", str(count)]
         seconds, memory = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
         rows.append((float(seconds) / count, int(memory)))
-        print(f"{count:>9,} symbols {float(seconds):6.2f} s  {float(seconds) / count * 1e6:5.1f} us a symbol  {int(memory):5} MiB at most")
+        print(
+            f"{count:>9,} symbols {float(seconds):6.2f} s  {float(seconds) / count * 1e6:5.1f} us a symbol  {int(memory):5} MiB at most"
+        )
     return rows[-1][1] < MEMORY_TARGET and rows[-1][0] < 1.5 * rows[0][0]
 
 

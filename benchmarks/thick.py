@@ -76,12 +76,28 @@ def measured(command: list[str], repeat: int, prepare: Callable[[], None] = lamb
 def recursion(tree: Path, objdir: Path, arch: str, scratch: Path, below: str) -> list[str]:
     """The command that makes the list with one make a directory."""
     makefile = scratch / f"recursion-{len(below)}.mk"
-    relative = re.search(r"^src := \$\(obj\)$", (tree / "scripts/Makefile.build").read_text(), re.MULTILINE)  # until 6.10
+    relative = re.search(
+        r"^src := \$\(obj\)$", (tree / "scripts/Makefile.build").read_text(), re.MULTILINE
+    )  # until 6.10
     source = "$(obj)" if relative else "$(srctree)/$(obj)"
-    makefile.write_text(_RECURSION.replace("{recursion}", str(makefile)).replace("{below}", below).replace("{src}", source))
+    makefile.write_text(
+        _RECURSION.replace("{recursion}", str(makefile)).replace("{below}", below).replace("{src}", source)
+    )
     top = scratch / f"top-{len(below)}.mk"
     top.write_text(_TOP.format(tree=tree, recursion=makefile))
-    return ["make", "-rRs", "--no-print-directory", "-I", str(tree), "-C", str(objdir), "-f", str(top), f"ARCH={arch}", "thick"]
+    return [
+        "make",
+        "-rRs",
+        "--no-print-directory",
+        "-I",
+        str(tree),
+        "-C",
+        str(objdir),
+        "-f",
+        str(top),
+        f"ARCH={arch}",
+        "thick",
+    ]
 
 
 def flip(config: Path, symbol: str) -> None:
@@ -96,7 +112,9 @@ def main() -> int:
     parser.add_argument("--objdir", type=Path, required=True)
     parser.add_argument("--arch", default="x86_64")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--flip", metavar="SYMBOL", default="E1000", help="a tristate symbol that is y (default: E1000)")
+    parser.add_argument(
+        "--flip", metavar="SYMBOL", default="E1000", help="a tristate symbol that is y (default: E1000)"
+    )
     options = parser.parse_args()
     tree = options.tree.resolve()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is not compiled again in each run
@@ -106,9 +124,13 @@ def main() -> int:
         outputs = shutil.ignore_patterns("*.o", "*.a", "vmlinux*", ".kallmodsyms")
         shutil.copytree(options.objdir, objdir, symlinks=True, ignore=outputs)
         place = ["--tree", str(tree), "--objdir", str(objdir), "--arch", options.arch]
-        command = [sys.executable, "-m", "pipeline.cli"]
+        command = [sys.executable, "-m", "kallmodsyms"]
         ours = [*command, "thick", *place]
-        cache, answers, config = objdir / ".kallmodsyms/kbuild.cache", objdir / ".kallmodsyms/commands.cache", objdir / ".config"
+        cache, answers, config = (
+            objdir / ".kallmodsyms/kbuild.cache",
+            objdir / ".kallmodsyms/commands.cache",
+            objdir / ".config",
+        )
         plain = config.read_text()
         subprocess.run([*command, "tristate", *place, "-o", objdir / "include/config/tristate.conf"], check=True)
 
@@ -131,7 +153,7 @@ def main() -> int:
         rows[f"ours, {options.flip} flipped"] = measured(ours, options.repeat, flipped)
         config.write_text(plain)
         memory = int(subprocess.run(
-            [sys.executable, "-c", "import resource, sys; from pipeline import cli; cli.main(sys.argv[1:]); "
+            [sys.executable, "-c", "import resource, sys; from kallmodsyms import cli; cli.main(sys.argv[1:]); "
              "sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))", "thick", *place],
             capture_output=True, text=True, check=True,
         ).stderr.splitlines()[-1])  # fmt: skip
@@ -139,12 +161,15 @@ def main() -> int:
     nothing = rows["ours, nothing kept"]
     print(f"{'':42}{'wall':>8}{'CPU':>8}{'lines':>8}   from nothing is")
     for title, (wall, cpu, text) in rows.items():
-        ratio = f"   {wall / nothing[0]:.1f} (CPU {cpu / nothing[1]:.1f}) times faster" if title.startswith("one") else ""
+        ratio = (
+            f"   {wall / nothing[0]:.1f} (CPU {cpu / nothing[1]:.1f}) times faster" if title.startswith("one") else ""
+        )
         print(f"{title:42}{wall:8.2f}{cpu:8.2f}{len(text.splitlines()):8}{ratio}")
     print(f"memory of ours: {memory} MiB")
     targets = {
         f"from nothing under {FROM_NOTHING_TARGET} s": nothing[0] < FROM_NOTHING_TARGET,
-        f"{RATIO_TARGET} times faster than the recursion": rows["one make a directory, all"][0] > RATIO_TARGET * nothing[0],
+        f"{RATIO_TARGET} times faster than the recursion": rows["one make a directory, all"][0]
+        > RATIO_TARGET * nothing[0],
         f"one symbol flipped under {FLIPPED_TARGET} s": rows[f"ours, {options.flip} flipped"][0] < FLIPPED_TARGET,
         f"under {MEMORY_TARGET} MiB": memory < MEMORY_TARGET,
     }

@@ -38,7 +38,11 @@ class Conf:
         """Run `conf --mode`; what it says on standard error. Without an auto.conf, every mode also writes one."""
         result = subprocess.run(
             [self.objdir / "scripts/kconfig/conf", "-s", f"--{mode}", kconfig],
-            cwd=self.objdir, env=self.environment | variables, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            cwd=self.objdir,
+            env=self.environment | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         )
         assert result.returncode == 0, result.stderr
         return result.stderr

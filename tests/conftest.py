@@ -55,7 +55,15 @@ def make_linux():
     """A function that runs a task of the graph for config/linux-small.yaml: make_linux(objdir, tree, *tasks)."""
 
     def make(objdir: Path, tree: Path, *tasks: str) -> None:
-        command = [sys.executable, "-m", "doit", "profile=config/linux-small.yaml", f"tree={tree}", f"objdir={objdir}", *tasks]
+        command = [
+            sys.executable,
+            "-m",
+            "doit",
+            "profile=config/linux-small.yaml",
+            f"tree={tree}",
+            f"objdir={objdir}",
+            *tasks,
+        ]
         done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 

@@ -11,5 +11,15 @@ def run(tree: Path, objdir: Path, command: str, *words: str) -> subprocess.Compl
 
     The target `image_name` needs nothing, and its recipe is `echo $(KBUILD_IMAGE)`.
     """
-    make = ["make", "-C", tree, f"O={objdir}", "ARCH=x86", "--no-print-directory", *words, "image_name", f"KBUILD_IMAGE=; {command}"]
+    make = [
+        "make",
+        "-C",
+        tree,
+        f"O={objdir}",
+        "ARCH=x86",
+        "--no-print-directory",
+        *words,
+        "image_name",
+        f"KBUILD_IMAGE=; {command}",
+    ]
     return subprocess.run(make, capture_output=True, text=True)

@@ -11,11 +11,11 @@ import posixpath
 import re
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Mapping
 
-from pipeline.kbuild import KernelTree
+from kallmodsyms.kbuild import KernelTree
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LC_ALL": "C"}
 
@@ -66,7 +66,19 @@ def run_top(tree: Path, objdir: Path, arch: str, goal: str, variables: Mapping[s
     (scratch / "top.mk").write_text(_TOP.format(tree=tree, probe=probe))
     arguments = [f"{name}={value}" for name, value in {"ARCH": arch, **variables}.items()]
     # -I: what the make before this one, started with O=, would have handed on (6.1)
-    command = ["make", "-rR", "--no-print-directory", "-I", tree, "-C", objdir, "-f", scratch / "top.mk", *arguments, goal]
+    command = [
+        "make",
+        "-rR",
+        "--no-print-directory",
+        "-I",
+        tree,
+        "-C",
+        objdir,
+        "-f",
+        scratch / "top.mk",
+        *arguments,
+        goal,
+    ]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, encoding="utf-8", errors="surrogateescape")
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -100,7 +112,9 @@ def directories_of_make(
 
 def directories_of(kernel_tree: KernelTree) -> Lists:
     top = kernel_tree.top.evaluator
-    lists: Lists = {"top": {("top", name): tuple(top.get(name).split()) for name in ("ARCH_CORE", "ARCH_LIB", "ARCH_DRIVERS")}}
+    lists: Lists = {
+        "top": {("top", name): tuple(top.get(name).split()) for name in ("ARCH_CORE", "ARCH_LIB", "ARCH_DRIVERS")}
+    }
     for path, directory in kernel_tree.directories.items():
         lists[path] = {
             ("list", "obj-y"): _archives(directory.objects, directory.built_in),
@@ -150,7 +164,7 @@ def configure(tree: Path, objdir: Path, arch: str, target: str, seed: int | None
 
 @dataclass(frozen=True)
 class Plain:
-    """What pipeline.kbuild looks at of a Configuration."""
+    """What kallmodsyms.kbuild looks at of a Configuration."""
 
     values: dict[str, str]
     tristates: frozenset[str]

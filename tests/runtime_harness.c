@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Runs pipeline/runtime on tables from standard input, for tests/test_runtime.py. Every table lies in an
+ * Runs pipeline/kallmodsyms/runtime on tables from standard input, for tests/test_runtime.py. Every table lies in an
  * allocation of exactly its size, so that AddressSanitizer sees the first byte read past it.
  *
  * A case, in the byte order of this program: 32-bit encoding, symbols, runs, exceptions, objects, high and low half of

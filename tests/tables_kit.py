@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline import files
-from pipeline.kallsyms import assembly
-from pipeline.kallsyms.tables import Tables
-from pipeline.symbols import SymbolTable
+from kallmodsyms import files
+from kallmodsyms.kallsyms import assembly
+from kallmodsyms.kallsyms.tables import Tables
+from kallmodsyms.symbols import SymbolTable
 
 RODATA = 0x10000  # Where the tables of a test image are linked to, in the lower part of any address space.
 
@@ -70,7 +70,16 @@ def assemble(tables: Tables, directory: Path, target: Target = NATIVE, form: str
 def link(objects: list[Path], output: Path, text: int, target: Target = NATIVE) -> Path:
     """An executable of `objects`, in which `_text` has the value `text`."""
     subprocess.run(
-        [f"{target.prefix}ld", "-o", output, f"--section-start=.rodata={RODATA:#x}", f"--defsym=_text={text:#x}", "-e", "0", *objects],
+        [
+            f"{target.prefix}ld",
+            "-o",
+            output,
+            f"--section-start=.rodata={RODATA:#x}",
+            f"--defsym=_text={text:#x}",
+            "-e",
+            "0",
+            *objects,
+        ],
         check=True,
     )
     return output

@@ -7,13 +7,15 @@ import sys
 
 import pytest
 
-from pipeline import boot
-from pipeline.errors import InputError
-from pipeline.kallsyms import reader
+from kallmodsyms import boot
+from kallmodsyms.errors import InputError
+from kallmodsyms.kallsyms import reader
 
 
 def command(*words, **environment):
-    done = subprocess.run([sys.executable, "-m", "pipeline.cli", "boot", *words], capture_output=True, env={**os.environ, **environment})
+    done = subprocess.run(
+        [sys.executable, "-m", "kallmodsyms", "boot", *words], capture_output=True, env={**os.environ, **environment}
+    )
     return done.returncode, done.stdout, done.stderr.decode()
 
 
@@ -65,7 +67,9 @@ def test_busybox_of_another_machine(built, tmp_path):
     program = bytearray(open(shutil.which("busybox"), "rb").read())
     program[18] = 3  # e_machine: i386
     (tmp_path / "busybox").write_bytes(program)
-    assert refused(built, busybox=tmp_path / "busybox").startswith(f"{tmp_path}/busybox: is not for the machine of {built}/vmlinux\n")
+    assert refused(built, busybox=tmp_path / "busybox").startswith(
+        f"{tmp_path}/busybox: is not for the machine of {built}/vmlinux\n"
+    )
 
 
 def test_a_kernel_without_the_file(built, copied):
@@ -93,7 +97,9 @@ def test_a_kernel_that_panics(built):
     with pytest.raises(InputError) as caught:
         boot.run(built, ["/proc/kallmodsyms"], parameters="rdinit=/nowhere root=nothing")
     message = str(caught.value)
-    assert message.startswith(f"{built}/vmlinux: the kernel stopped before it had read /proc/kallmodsyms; its last words:\n")
+    assert message.startswith(
+        f"{built}/vmlinux: the kernel stopped before it had read /proc/kallmodsyms; its last words:\n"
+    )
     assert "Kernel panic - not syncing: VFS: Unable to mount root fs" in message
 
 

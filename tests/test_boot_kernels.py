@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from conftest import linux_tree
-from pipeline import boot, stages
-from pipeline.kallsyms import reader
+
+from kallmodsyms import boot, stages
+from kallmodsyms.kallsyms import reader
 
 pytestmark = pytest.mark.long
 
@@ -46,7 +46,11 @@ KERNELS = {
     "6.12-um": ("6.12", "um", USER_MODE + WIDE + ALL + MODULES + FILE_SYSTEMS),
     "6.1-um": ("6.1", "um", USER_MODE + WIDE + ALL + MODULES),
     "6.1-i386": ("6.1", "i386", QEMU + ALL + MODULES),
-    "6.12-sanitizers": ("6.12", "x86", QEMU + WIDE + ALL + MODULES + "# CONFIG_SLUB_TINY is not set\nCONFIG_KASAN=y\nCONFIG_UBSAN=y\n"),
+    "6.12-sanitizers": (
+        "6.12",
+        "x86",
+        QEMU + WIDE + ALL + MODULES + "# CONFIG_SLUB_TINY is not set\nCONFIG_KASAN=y\nCONFIG_UBSAN=y\n",
+    ),
     "6.12-ibt": ("6.12", "x86", QEMU + WIDE + ALL + MODULES + "CONFIG_X86_KERNEL_IBT=y\n"),
     "6.1-small": ("6.1", "x86", QEMU + WIDE + "# CONFIG_KALLSYMS_ALL is not set\n# CONFIG_MODULES is not set\n"),
 }
@@ -76,7 +80,12 @@ def busybox(built, tmp_path_factory) -> Path | None:
     places = {"Dir::State::Lists": directory / "lists", "Dir::Cache": directory / "cache"}
     for place in places.values():
         place.mkdir()
-    options = ["APT::Architecture=i386", "APT::Architectures=i386", "APT::Sandbox::User=", *(f"{k}={v}" for k, v in places.items())]
+    options = [
+        "APT::Architecture=i386",
+        "APT::Architectures=i386",
+        "APT::Sandbox::User=",
+        *(f"{k}={v}" for k, v in places.items()),
+    ]
     apt = ["apt-get", "-qq", *(word for option in options for word in ("-o", option))]
     subprocess.run([*apt, "update"])
     subprocess.run([*apt, "download", "busybox-static"], cwd=directory, check=True)
@@ -96,7 +105,9 @@ def test_root_reads_what_we_decode(built, booted):
 
 def test_addresses_and_names_are_those_of_kallsyms(booted):
     ours, theirs, _ = booted.contents
-    assert re.sub(rb"(?m)^(\S+) \S+ \S (\S+).*", rb"\1 \2", ours) == re.sub(rb"(?m)^(\S+) \S (\S+).*", rb"\1 \2", theirs)
+    assert re.sub(rb"(?m)^(\S+) \S+ \S (\S+).*", rb"\1 \2", ours) == re.sub(
+        rb"(?m)^(\S+) \S (\S+).*", rb"\1 \2", theirs
+    )
 
 
 def test_nobody_sees_no_addresses(booted):

@@ -23,7 +23,7 @@ def built(tmp_path_factory):
 def run(*words, status=0, **more):
     """(stdout, stderr) of a call. Asserts its exit status, and that nobody sees a traceback."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+    command = [sys.executable, "-m", "kallmodsyms", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, **more)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
@@ -55,7 +55,9 @@ def test_ranges_and_tables_replay_the_series(built, tmp_path):
     image = built / "vmlinux"
     run("ranges", built / ".tmp_vmlinux2.map", "--image", image, "--directory", built, "-o", tmp_path / "ranges")
     assert (tmp_path / "ranges").read_text() == (built / ".tmp_vmlinux2.ranges").read_text()
-    (tmp_path / "nm").write_bytes(subprocess.run(["nm", "-nS", image], capture_output=True, check=True, env={"LC_ALL": "C"}).stdout)
+    (tmp_path / "nm").write_bytes(
+        subprocess.run(["nm", "-nS", image], capture_output=True, check=True, env={"LC_ALL": "C"}).stdout
+    )
     options = ["--ranges", tmp_path / "ranges", "--thick", built / "modules_thick.builtin", "--all-symbols", "--absolute-percpu",
                "--base-relative"]  # fmt: skip
     texts = [run("tables", "--symbols", source, *options)[0] for source in (image, tmp_path / "nm")]
@@ -107,9 +109,19 @@ def test_names_that_are_too_long(tmp_path):
     """They are left out, and said so once."""
     for name in ("ranges", "thick"):
         (tmp_path / name).touch()
-    (tmp_path / "nm").write_text(f"1000 T _text\n1000 T _stext\n1010 T {'a' * 512}\n1020 T {'b' * 511}\n1030 t {'c' * 600}\n2000 T _etext\n")
-    out, said = run("tables", *(f"--{name}={tmp_path / file}" for name, file in [("symbols", "nm"), ("ranges", "ranges"), ("thick", "thick")]))
-    assert said == f"kallmodsyms: warning: symbols left out, for names of 512 bytes or more: 2; the first is {'a' * 60}…\n"
+    (tmp_path / "nm").write_text(
+        f"1000 T _text\n1000 T _stext\n1010 T {'a' * 512}\n1020 T {'b' * 511}\n1030 t {'c' * 600}\n2000 T _etext\n"
+    )
+    out, said = run(
+        "tables",
+        *(
+            f"--{name}={tmp_path / file}"
+            for name, file in [("symbols", "nm"), ("ranges", "ranges"), ("thick", "thick")]
+        ),
+    )
+    assert (
+        said == f"kallmodsyms: warning: symbols left out, for names of 512 bytes or more: 2; the first is {'a' * 60}…\n"
+    )
     assert "kallsyms_num_syms:\n\t.long\t4\n" in out
 
 
@@ -128,13 +140,15 @@ def test_show_and_lookup(built):
 def test_lookup_of_nothing(built):
     out, said = run("lookup", built / "vmlinux", "no_such_symbol", "0xfffffff", status=1)
     assert out == ""
-    assert said == "".join(f"kallmodsyms: {built}/vmlinux: no symbol for {what}\n" for what in ("no_such_symbol", "0xfffffff"))
+    assert said == "".join(
+        f"kallmodsyms: {built}/vmlinux: no symbol for {what}\n" for what in ("no_such_symbol", "0xfffffff")
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_a_working_example(command):
     """The example of each command is one that its own parser accepts."""
-    from pipeline import cli
+    from kallmodsyms import cli
 
     out, _ = run(command, "--help")
     example = out.split("example:\n")[1].replace("\\\n", " ").strip()
@@ -197,8 +211,10 @@ def test_map_of_another_link(built, tmp_path):
 
 
 def test_closed_pipe_is_no_error(built):
-    command = f"{shlex.quote(sys.executable)} -m pipeline.cli show {built}/vmlinux | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    command = f"{shlex.quote(sys.executable)} -m kallmodsyms show {built}/vmlinux | head -1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     assert done.stderr == "" and done.stdout.count("\n") == 1
 
 

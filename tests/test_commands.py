@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import kbuild
-from pipeline.commands import Answers
-from pipeline.make import Evaluator, Promises
+from kallmodsyms import kbuild
+from kallmodsyms.commands import Answers
+from kallmodsyms.make import Evaluator, Promises
 
 
 class Place:
@@ -34,7 +34,9 @@ class Place:
         """What a makefile gets from a command, in a run of its own."""
         answers = Answers(self.directory / "answers" if cache else None, ("here",))
         assert answers.warnings == []
-        evaluator = Evaluator(self.directory, promises=Promises(answers), shell_environment=lambda command: self.environment)
+        evaluator = Evaluator(
+            self.directory, promises=Promises(answers), shell_environment=lambda command: self.environment
+        )
         keep = answers.keep
         answers.keep = lambda command, *rest: (self.asked.append(command), keep(command, *rest))
         text = evaluator.force(evaluator.shell(command))
@@ -42,7 +44,9 @@ class Place:
         return text
 
     def shell(self, command: str) -> str:
-        done = subprocess.run(["/bin/sh", "-c", command], cwd=self.directory, env=self.environment, capture_output=True, text=True)
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], cwd=self.directory, env=self.environment, capture_output=True, text=True
+        )
         return done.stdout.rstrip("\n").replace("\n", " ")
 
 
@@ -67,7 +71,18 @@ KEPT = [
     'set -e; TMP=.tmp_$$/tmp; trap "rm -rf .tmp_$$" EXIT; mkdir -p .tmp_$$; if (x86_64-cc-12 -c) >/dev/null 2>&1; then echo y; else echo n; fi',
     "test -e ./absent && echo there || echo not", 'echo "$LEVEL"',
 ]  # fmt: skip
-ASKED_AGAIN = ["ls", "lister", "./clock.sh", "cat file folder 2>/dev/null", "find . -name 'f*'", "cat f*", "date +%s", "cd folder/ && pwd", "git --version", "uname -r"]
+ASKED_AGAIN = [
+    "ls",
+    "lister",
+    "./clock.sh",
+    "cat file folder 2>/dev/null",
+    "find . -name 'f*'",
+    "cat f*",
+    "date +%s",
+    "cd folder/ && pwd",
+    "git --version",
+    "uname -r",
+]
 
 
 @pytest.mark.parametrize("command", KEPT)

@@ -95,14 +95,16 @@ def test_running_vmlinux_lists_what_show_decodes(built):
         return subprocess.run(command, capture_output=True, check=True).stdout
 
     vmlinux = built.objdir / "vmlinux"
-    show = [sys.executable, "-m", "pipeline.cli", "show"]
+    show = [sys.executable, "-m", "kallmodsyms", "show"]
     assert lines(vmlinux, "kallmodsyms") == lines(*show, vmlinux) == built.output("kallmodsyms")
     assert lines(vmlinux, "kallsyms") == lines(*show, "--kallsyms", vmlinux)
 
 
 def test_tables_are_what_nm_says(built):
     """The listing holds what nm shows, but for absolute symbols and the tables' own labels; per-CPU symbols are A."""
-    nm = subprocess.run(["nm", "-n", built.objdir / "vmlinux"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
+    nm = subprocess.run(
+        ["nm", "-n", built.objdir / "vmlinux"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}
+    ).stdout
     symbols = [line.split() for line in nm.splitlines()]
     per_cpu_end = next(address for address, _, name in symbols if name == "__per_cpu_end")
     expected = [
@@ -132,7 +134,11 @@ def test_edited_source(toy, name, old, new, expected):
 
 
 def test_edited_function_reaches_the_listing(toy):
-    toy.edit("fs/minix/inode.c", '#include "minix.h"', '#include "minix.h"\nint toy_edited(void);\nint toy_edited(void) { return 1; }')
+    toy.edit(
+        "fs/minix/inode.c",
+        '#include "minix.h"',
+        '#include "minix.h"\nint toy_edited(void);\nint toy_edited(void) { return 1; }',
+    )
     assert toy.ran() == sorted(["archive:vmlinux.a", "compile:fs/minix/inode.o", *LINKS])
     assert b"T toy_edited" not in toy.output("kallmodsyms")
     assert b"t toy_edited\t[minix]\n" in toy.output("kallmodsyms")
@@ -172,7 +178,9 @@ def test_changed_symbol_recompiles_what_mentions_it(toy):
     toy.configure('CONFIG_DEFAULT_HOSTNAME="toy"', 'CONFIG_DEFAULT_HOSTNAME="zoo"')
     ran = toy.ran()
     assert toy.output("include/generated/autoconf.h") != before
-    mentions = subprocess.run(["grep", "-rl", "CONFIG_DEFAULT_HOSTNAME", "--include=*.c", "."], cwd=toy.tree, capture_output=True, text=True)
+    mentions = subprocess.run(
+        ["grep", "-rl", "CONFIG_DEFAULT_HOSTNAME", "--include=*.c", "."], cwd=toy.tree, capture_output=True, text=True
+    )
     expected = [f"compile:{os.path.normpath(name)[:-2]}.o" for name in mentions.stdout.splitlines()]
     assert [name for name in ran if name.startswith("compile:")] == sorted(expected) == ["compile:init/version.o"]
     assert "tristate_conf" in ran and "modules_thick" in ran

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, table
 
-from pipeline import elf, symbols
-from pipeline.errors import InputError
-from pipeline.kallsyms import assembly, dialect, owners, reader, select, sizes, tables
-from pipeline.kallsyms.select import Options
-from pipeline.linkmap import Piece
+from kallmodsyms import elf, symbols
+from kallmodsyms.errors import InputError
+from kallmodsyms.kallsyms import dialect, owners, reader, select, sizes, tables
+from kallmodsyms.kallsyms.select import Options
+from kallmodsyms.linkmap import Piece
 
 TEXT = 0xFFFFFFFF81000000
 RULES = dialect.Dialect()
@@ -48,7 +48,9 @@ LISTS = {
 }
 
 
-def attributed(rows, pieces, boundary=None, executable=((TEXT, TEXT + 0x10000),), sizes="none", target=NATIVE, **choices):
+def attributed(
+    rows, pieces, boundary=None, executable=((TEXT, TEXT + 0x10000),), sizes="none", target=NATIVE, **choices
+):
     """Tables of `rows` with modules; the SymbolTable, the Owners, the Tables."""
     found = table(rows, target, executable=executable)
     whose = owners.attribute(found, pieces, MODULES, boundary or {})
@@ -118,18 +120,39 @@ def test_two_sections_are_not_fused():
 def test_boundaries_are_exceptions(tmp_path):
     """A marker of the linker script on a module's first byte; a label at the very end of an object, where the next one begins."""
     pieces = [Piece(TEXT, TEXT + 0x20, "fs/ext4/inode.o"), Piece(TEXT + 0x20, TEXT + 0x40, "lib/crc-itu-t.o")]
-    rows = [(TEXT, "T", "__start"), (TEXT, "T", "a"), (TEXT + 0x20, "t", "b"), (TEXT + 0x20, "t", "end_of_a"), (TEXT + 0x40, "T", "_etext")]
-    boundary = {(TEXT, "__start"): None, (TEXT + 0x20, "end_of_a"): "fs/ext4/inode.o", (TEXT + 0x40, "_etext"): None, (TEXT, "absent"): None}
+    rows = [
+        (TEXT, "T", "__start"),
+        (TEXT, "T", "a"),
+        (TEXT + 0x20, "t", "b"),
+        (TEXT + 0x20, "t", "end_of_a"),
+        (TEXT + 0x40, "T", "_etext"),
+    ]
+    boundary = {
+        (TEXT, "__start"): None,
+        (TEXT + 0x20, "end_of_a"): "fs/ext4/inode.o",
+        (TEXT + 0x40, "_etext"): None,
+        (TEXT, "absent"): None,
+    }
     for form in ("text", "blob"):
         _, whose, made = attributed(rows, pieces, boundary, base_relative=True)
         assert made.modules.exceptions.tolist() == [[1, 0], [3, tables.module_names(whose.lists)[1]["ext4",]]]
         decoded = reader.read(image(made, tmp_path / form, NATIVE, form))
-        assert shown(decoded) == [("a", ("ext4",)), ("__start", ()), ("b", ("crc_itu_t",)), ("end_of_a", ("ext4",)), ("_etext", ())]
+        assert shown(decoded) == [
+            ("a", ("ext4",)),
+            ("__start", ()),
+            ("b", ("crc_itu_t",)),
+            ("end_of_a", ("ext4",)),
+            ("_etext", ()),
+        ]
 
 
 def test_text_of_nm_says_no_sections():
     """Pieces that hold code are told by the letters of the symbols."""
-    pieces = [Piece(TEXT, TEXT + 0x40, "fs/ext4/inode.o"), Piece(TEXT + 0x40, TEXT + 0x80, "fs/ext4/super.o"), Piece(TEXT + 0x1000, TEXT + 0x1040, "fs/ext4/inode.o")]
+    pieces = [
+        Piece(TEXT, TEXT + 0x40, "fs/ext4/inode.o"),
+        Piece(TEXT + 0x40, TEXT + 0x80, "fs/ext4/super.o"),
+        Piece(TEXT + 0x1000, TEXT + 0x1040, "fs/ext4/inode.o"),
+    ]
     rows = [(TEXT, "t", "a"), (TEXT + 0x40, "T", "b"), (TEXT + 0x1000, "d", "data")]
     _, whose, _ = attributed(rows, pieces, executable=None)
     assert runs(whose) == [(0, ("ext4",)), (0x80, ())]
@@ -184,19 +207,29 @@ def images(draw):
             executable.append((start, position))
         position += choose.choice((0, 4096))
     spots = spots or [TEXT]
-    rows = sorted((choose.choice(spots), choose.choice("tTWdDb"), f"s{number}", choose.choice((0, 1, 7, 15, 5000))) for number in range(choose.randint(0, 300)))
+    rows = sorted(
+        (choose.choice(spots), choose.choice("tTWdDb"), f"s{number}", choose.choice((0, 1, 7, 15, 5000)))
+        for number in range(choose.randint(0, 300))
+    )
     boundary = {(row[0], row[2]): choose.choice([None, *LISTS]) for row in rows if choose.random() < 0.1}
     return rows, pieces, boundary, tuple(executable)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=images(), form=st.sampled_from(["text", "blob"]), base_relative=st.booleans(), kept=st.sampled_from(select.SIZES))
+@given(
+    drawn=images(),
+    form=st.sampled_from(["text", "blob"]),
+    base_relative=st.booleans(),
+    kept=st.sampled_from(select.SIZES),
+)
 def test_decoded_image_equals_the_plain_reading(tmp_path, drawn, form, base_relative, kept):
     rows, pieces, boundary, executable = drawn
     found, whose, made = attributed(rows, pieces, boundary, executable, kept, base_relative=base_relative)
     decoded = reader.read(image(made, tmp_path, NATIVE, form))
     order = select.select(found, made.options, RULES).index.tolist()
-    assert shown(decoded) == [(rows[index][2], plain_owner(rows[index], pieces, boundary, executable)) for index in order]
+    assert shown(decoded) == [
+        (rows[index][2], plain_owner(rows[index], pieces, boundary, executable)) for index in order
+    ]
     assert decoded.addresses.tolist() == [rows[index][0] for index in order]
     assert decoded.sizes is None if kept == "none" else decoded.sizes.tolist() == [rows[index][3] for index in order]
 
@@ -204,7 +237,9 @@ def test_decoded_image_equals_the_plain_reading(tmp_path, drawn, form, base_rela
     assert whose.starts.tolist() == sorted(set(whose.starts.tolist()))
     assert all(a != b for a, b in itertools.pairwise(whose.of_runs.tolist()))
     assert not len(whose.of_runs) or (whose.of_runs[0] and not whose.of_runs[-1])
-    in_text = [section for section in executable if any(section[0] <= row[0] < section[1] and row[1] in "tTW" for row in rows)]
+    in_text = [
+        section for section in executable if any(section[0] <= row[0] < section[1] and row[1] in "tTW" for row in rows)
+    ]
     for piece in pieces:
         for address in (piece.start, piece.end - 1):
             run = int(np.searchsorted(whose.starts, np.uint64(address), side="right")) - 1
@@ -213,13 +248,20 @@ def test_decoded_image_equals_the_plain_reading(tmp_path, drawn, form, base_rela
 
 
 ascending = st.lists(
-    st.tuples(st.sampled_from([0, 0, 1, 16, 64, 300, 2**31]), st.booleans(), st.sampled_from([0, 1, 15, 16, 17, 64, 253, 254, 255, 300]) | st.integers(0, 2**64 - 1)),
+    st.tuples(
+        st.sampled_from([0, 0, 1, 16, 64, 300, 2**31]),
+        st.booleans(),
+        st.sampled_from([0, 1, 15, 16, 17, 64, 253, 254, 255, 300]) | st.integers(0, 2**64 - 1),
+    ),
     max_size=700,
 )
 
 
 @given(ascending)
-@example([(16, False, 16 - gap) for gap in (0, 1, 16)] + [(2**31, False, 2**31 - 253), (2**31, False, 2**31 - 254), (0, False, 2**64 - 1)])
+@example(
+    [(16, False, 16 - gap) for gap in (0, 1, 16)]
+    + [(2**31, False, 2**31 - 253), (2**31, False, 2**31 - 254), (0, False, 2**64 - 1)]
+)
 def test_sizes_decode(rows):
     addresses = np.cumsum([row[0] for row in rows], dtype=np.uint64)
     absolute, exact = np.array([row[1] for row in rows], np.bool_), np.array([row[2] for row in rows], np.uint64)
@@ -237,8 +279,18 @@ def test_size_codes():
 
 def test_listing(tmp_path):
     """The lines of /proc/kallmodsyms and /proc/kallsyms: letters of owned symbols in lower case, a tab before the first bracket."""
-    pieces = [Piece(TEXT, TEXT + 0x40, "kernel/fork.o"), Piece(TEXT + 0x40, TEXT + 0x80, "drivers/net/common.o"), Piece(TEXT + 0x80, TEXT + 0x90, "fs/ext4/inode.o")]
-    rows = [(TEXT, "T", "_text", 0), (TEXT, "T", "fork", 0x3A), (TEXT + 0x40, "T", "lio", 0x40), (TEXT + 0x80, "W", "weak", 0), (TEXT + 0x100, "D", "data", 0x1234)]
+    pieces = [
+        Piece(TEXT, TEXT + 0x40, "kernel/fork.o"),
+        Piece(TEXT + 0x40, TEXT + 0x80, "drivers/net/common.o"),
+        Piece(TEXT + 0x80, TEXT + 0x90, "fs/ext4/inode.o"),
+    ]
+    rows = [
+        (TEXT, "T", "_text", 0),
+        (TEXT, "T", "fork", 0x3A),
+        (TEXT + 0x40, "T", "lio", 0x40),
+        (TEXT + 0x80, "W", "weak", 0),
+        (TEXT + 0x100, "D", "data", 0x1234),
+    ]
     _, _, made = attributed(rows, pieces, sizes="compact", base_relative=True)
     decoded = reader.read(image(made, tmp_path))
     assert decoded.listing() == (
@@ -255,11 +307,24 @@ def test_listing(tmp_path):
 
 def test_objects_tell_equal_names_apart(tmp_path):
     """The shortest ends of paths that differ, among symbols of one name in one list; nothing where the modules differ already."""
-    paths = ["arch/x86/core.o", "x86/core.o", "kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o", "lib/crc-itu-t.o", "kernel/fork.o"]
+    paths = [
+        "arch/x86/core.o",
+        "x86/core.o",
+        "kernel/fork.o",
+        "fs/ext4/inode.o",
+        "fs/ext4/super.o",
+        "lib/crc-itu-t.o",
+        "kernel/fork.o",
+    ]
     pieces = [Piece(TEXT + 16 * number, TEXT + 16 * (number + 1), path) for number, path in enumerate(paths)]
-    rows = [(piece.start, "t", "show", 4) for piece in pieces] + [(TEXT + 0x100, "d", "show", 4), (TEXT + 0x200, "t", "show", 4)]
+    rows = [(piece.start, "t", "show", 4) for piece in pieces] + [
+        (TEXT + 0x100, "d", "show", 4),
+        (TEXT + 0x200, "t", "show", 4),
+    ]
     rows.insert(5, (pieces[4].start, "t", "alone", 4))
-    _, _, made = attributed(rows, pieces, executable=((TEXT, TEXT + 0x300),), sizes="compact", base_relative=True, objects=True)
+    _, _, made = attributed(
+        rows, pieces, executable=((TEXT, TEXT + 0x300),), sizes="compact", base_relative=True, objects=True
+    )
     for form in ("text", "blob"):
         decoded = reader.read(image(made, tmp_path / form, NATIVE, form))
         shown = [line.split(" ", 3)[3] for line in decoded.listing().decode().splitlines()]
@@ -275,9 +340,16 @@ def test_objects_tell_equal_names_apart(tmp_path):
 def test_modules_of_other_targets(target, base_relative, tmp_path):
     top = 0xC0000000 if target.bits == 32 else TEXT
     pieces = [Piece(top, top + 0x40, "fs/ext4/inode.o"), Piece(top + 0x40, top + 0x80, "drivers/net/common.o")]
-    rows = [(top, "T", "a", 0x10), (top + 0x40, "t", "b", 0x40), (top + 0x80, "t", "edge", 8), (top + 0x80, "T", "tail", 0)]
+    rows = [
+        (top, "T", "a", 0x10),
+        (top + 0x40, "t", "b", 0x40),
+        (top + 0x80, "t", "edge", 8),
+        (top + 0x80, "T", "tail", 0),
+    ]
     boundary = {(top + 0x80, "edge"): "drivers/net/pf.o"}
-    _, _, made = attributed(rows, pieces, boundary, ((top, top + 0x100),), "compact", target, base_relative=base_relative)
+    _, _, made = attributed(
+        rows, pieces, boundary, ((top, top + 0x100),), "compact", target, base_relative=base_relative
+    )
     width = 8 if target.bits == 32 else 16
     assert reader.read(image(made, tmp_path, target)).listing().decode() == (
         f"{top:0{width}x} 10 t a\t[ext4]\n{top + 0x40:0{width}x} 40 t b\t[liquidio] [liquidio_vf]\n"
@@ -287,9 +359,21 @@ def test_modules_of_other_targets(target, base_relative, tmp_path):
 
 def test_absolute_percpu_symbols_stay(tmp_path):
     """Both kinds in one table, in all four encodings where they fit; a per-CPU symbol never has a module."""
-    rows = [(0, "D", "__per_cpu_start", 0), (0x1000, "d", "counter", 8), (0x2000, "D", "__per_cpu_end", 0), (TEXT, "T", "_text", 0), (TEXT + 16, "t", "f", 4)]
+    rows = [
+        (0, "D", "__per_cpu_start", 0),
+        (0x1000, "d", "counter", 8),
+        (0x2000, "D", "__per_cpu_end", 0),
+        (TEXT, "T", "_text", 0),
+        (TEXT + 16, "t", "f", 4),
+    ]
     for base_relative in (False, True):
-        found, _, made = attributed(rows, [Piece(TEXT, TEXT + 32, "fs/ext4/inode.o")], sizes="compact", base_relative=base_relative, absolute_percpu=True)
+        found, _, made = attributed(
+            rows,
+            [Piece(TEXT, TEXT + 32, "fs/ext4/inode.o")],
+            sizes="compact",
+            base_relative=base_relative,
+            absolute_percpu=True,
+        )
         decoded = reader.read(image(made, tmp_path))
         assert [(s.address, s.type, s.size, s.modules) for s in map(decoded.symbol, range(5))] == [
             (0, "A", 0, ()), (0x1000, "A", 8, ()), (0x2000, "A", 0, ()), (TEXT, "T", 0, ("ext4",)), (TEXT + 16, "t", 4, ("ext4",)),
@@ -386,17 +470,28 @@ def test_file_without_tables(tmp_path):
 def sound(tmp_path_factory):
     """An image with every table, the offset of each table in the file, and the length of the last."""
     choose = random.Random(1)
-    pieces = [Piece(TEXT + 64 * n, TEXT + 64 * n + choose.choice((50, 64)), choose.choice(list(LISTS))) for n in range(400)]
+    pieces = [
+        Piece(TEXT + 64 * n, TEXT + 64 * n + choose.choice((50, 64)), choose.choice(list(LISTS))) for n in range(400)
+    ]
     rows = [(TEXT + 64 * n, "tT"[n % 2], f"function_{n}_{n % 7 * 'x'}", choose.choice((0, 10, 50))) for n in range(400)]
     rows.insert(1, (TEXT, "t", "edge", 0))
     rows += [(TEXT + 64 * 400 + n, "t", "edge", 0) for n in range(2)]
-    pieces += [Piece(TEXT + 64 * 400 + n, TEXT + 64 * 400 + n + 1, path) for n, path in enumerate(("fs/ext4/inode.o", "fs/ext4/super.o"))]
-    _, _, made = attributed(rows, pieces, {(TEXT, "edge"): "drivers/net/common.o"}, sizes="compact", base_relative=True, objects=True)
+    pieces += [
+        Piece(TEXT + 64 * 400 + n, TEXT + 64 * 400 + n + 1, path)
+        for n, path in enumerate(("fs/ext4/inode.o", "fs/ext4/super.o"))
+    ]
+    _, _, made = attributed(
+        rows, pieces, {(TEXT, "edge"): "drivers/net/common.o"}, sizes="compact", base_relative=True, objects=True
+    )
     path = image(made, tmp_path_factory.mktemp("sound"))
     reader.read(path)
     found = symbols.read(path)
     home = next(one for one in elf.Elf(path).sections if one.name == ".rodata")
-    places = {name.decode(): int(address) - home.address + home.offset for name, address in zip(found.names, found.addresses) if name.startswith(b"kallsyms_")}
+    places = {
+        name.decode(): int(address) - home.address + home.offset
+        for name, address in zip(found.names, found.addresses)
+        if name.startswith(b"kallsyms_")
+    }
     return path.read_bytes(), places, home.offset + home.size
 
 
@@ -426,7 +521,9 @@ DAMAGE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("label", "offset", "size", "value", "message"), DAMAGE, ids=[f"{d[0]}+{d[1]}={d[3]}" for d in DAMAGE])
+@pytest.mark.parametrize(
+    ("label", "offset", "size", "value", "message"), DAMAGE, ids=[f"{d[0]}+{d[1]}={d[3]}" for d in DAMAGE]
+)
 def test_damage_is_named(sound, tmp_path, label, offset, size, value, message):
     data, places, _ = sound
     damaged = bytearray(data)
@@ -441,7 +538,10 @@ def mutate(sound, data, examples):
     original, places, end = sound
     first = min(places.values())
     damaged = bytearray(original)
-    at = st.one_of(st.sampled_from(sorted(places.values())).flatmap(lambda start: st.integers(start, min(start + 16, end - 1))), st.integers(first, end - 1))
+    at = st.one_of(
+        st.sampled_from(sorted(places.values())).flatmap(lambda start: st.integers(start, min(start + 16, end - 1))),
+        st.integers(first, end - 1),
+    )
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(at)] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFE, 0xFF]) | st.integers(0, 255))
     return bytes(damaged)

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, TARGETS, assemble, image, link, section, table
 
-from pipeline import symbols
-from pipeline.errors import InputError
-from pipeline.kallsyms import assembly, dialect, reader, select, tables
-from pipeline.kallsyms.compress import compress
-from pipeline.kallsyms.select import Options
+from kallmodsyms import symbols
+from kallmodsyms.errors import InputError
+from kallmodsyms.kallsyms import assembly, dialect, reader, select, tables
+from kallmodsyms.kallsyms.compress import compress
+from kallmodsyms.kallsyms.select import Options
 
 TEXT, DATA = 0xFFFFFFFF81000000, 0xFFFFFFFF82000000
 
@@ -32,10 +32,16 @@ def generator(tmp_path_factory):
     def compiled(tree):
         program = directory / tree.name
         if not program.exists():
-            subprocess.run(["cc", "-O2", f"-I{tree}/scripts/include", "-o", program, tree / "scripts/kallsyms.c"], check=True)
+            subprocess.run(
+                ["cc", "-O2", f"-I{tree}/scripts/include", "-o", program, tree / "scripts/kallsyms.c"], check=True
+            )
 
         def run(map_text, options, rules):
-            flags = [flag for flag, on in (("--all-symbols", options.all_symbols), ("--absolute-percpu", options.absolute_percpu)) if on]
+            flags = [
+                flag
+                for flag, on in (("--all-symbols", options.all_symbols), ("--absolute-percpu", options.absolute_percpu))
+                if on
+            ]
             flags += ["--base-relative"] if options.base_relative and not rules.base_relative else []
             flags += ["--lto-clang"] if options.lto_clang and rules.cut_llvm else []
             (directory / "map").write_bytes(map_text)
@@ -53,7 +59,11 @@ def names_of(tree):
     for folder in ("kernel/sched", "kernel/time", "mm", "fs/ext4"):
         for path in sorted((tree / folder).glob("**/*.c")):
             text = path.read_text("utf-8", "replace")
-            found.update(dict.fromkeys(re.findall(r"^(?:static |__init |void |int |struct \w+ \*?)+(\w+)(?=[\[(; ])", text, re.MULTILINE)))
+            found.update(
+                dict.fromkeys(
+                    re.findall(r"^(?:static |__init |void |int |struct \w+ \*?)+(\w+)(?=[\[(; ])", text, re.MULTILINE)
+                )
+            )
     return list(found)
 
 
@@ -67,22 +77,43 @@ def kernel_like(tree, seed):
         "kallsyms_offsets", "__pi_$x", "__kvm_nvhe_.L1", "__start_kept", "__stop_kept", "__gp",
         "static_call.llvm.1234", "static_call", "static_call.llvm.99", "f" * 130, "g" * 200 + "_tail", "h" * 511, "i" * 512,
     ]  # fmt: skip
-    rows = [(0, "D", "__per_cpu_start"), (0x2A000, "D", "__per_cpu_end"), (0x5000, "A", "absolute_gone"), (0x6000, "A", "__gp")]
+    rows = [
+        (0, "D", "__per_cpu_start"),
+        (0x2A000, "D", "__per_cpu_end"),
+        (0x5000, "A", "absolute_gone"),
+        (0x6000, "A", "__gp"),
+    ]
     rows += [(0x1000 + 64 * number, "d", name) for number, name in enumerate(names[:300])]
     rows += [(TEXT, "T", "_text"), (TEXT, "T", "_stext"), (TEXT, "T", "startup_64")]
     address = TEXT
     for number, name in enumerate(names[300:] + odd):
         # A quarter share their address with the one before: aliases of all kinds.
         address += choose.choice((0, 16, 16, 48))
-        name = choose.choice(("", "", "", "__", "_", "__start_", "__pfx_")) + name + choose.choice(("", "", "", ".cold", ".part.0", "_start", "_end"))
+        name = (
+            choose.choice(("", "", "", "__", "_", "__start_", "__pfx_"))
+            + name
+            + choose.choice(("", "", "", ".cold", ".part.0", "_start", "_end"))
+        )
         rows.append((address, choose.choice("tTtTWVwaNn"), name))
-    rows += [(address + 64, "T", "_etext"), (address + 64, "t", "on_the_edge"), (DATA, "T", "_sinittext"), (DATA + 8, "t", "setup")]
-    rows += [(DATA + 64, "T", "_einittext"), (DATA + 64, "D", "data_there"), (DATA + 128, "D", "__start___param"), (DATA + 256, "B", "_end")]
+    rows += [
+        (address + 64, "T", "_etext"),
+        (address + 64, "t", "on_the_edge"),
+        (DATA, "T", "_sinittext"),
+        (DATA + 8, "t", "setup"),
+    ]
+    rows += [
+        (DATA + 64, "T", "_einittext"),
+        (DATA + 64, "D", "data_there"),
+        (DATA + 128, "D", "__start___param"),
+        (DATA + 256, "B", "_end"),
+    ]
     rows.sort(key=lambda row: (row[0], row[2]))
     return table(rows, executable=((TEXT, address + 64), (DATA, DATA + 64)))
 
 
-CHOICES = [Options(all_symbols=a, absolute_percpu=p, base_relative=b) for a, p, b in itertools.product((False, True), repeat=3)]
+CHOICES = [
+    Options(all_symbols=a, absolute_percpu=p, base_relative=b) for a, p, b in itertools.product((False, True), repeat=3)
+]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +121,9 @@ def kernel(linux):
     return kernel_like(linux, linux.name)
 
 
-@pytest.mark.parametrize("options", CHOICES, ids=lambda o: f"all={o.all_symbols:d} percpu={o.absolute_percpu:d} base={o.base_relative:d}")
+@pytest.mark.parametrize(
+    "options", CHOICES, ids=lambda o: f"all={o.all_symbols:d} percpu={o.absolute_percpu:d} base={o.base_relative:d}"
+)
 def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, tmp_path):
     rules = dialect.probe(linux)
     expected = generator(linux)(select.system_map(kernel, rules), options, rules)
@@ -149,7 +182,11 @@ def test_the_dialect_without_a_tree_is_that_of_6_1(linux_6_1):
 
 def test_dialects_differ_where_the_trees_do(linux_6_1, linux_6_12):
     old, new = dialect.probe(linux_6_1), dialect.probe(linux_6_12)
-    different = {field.name for field in dataclasses.fields(old) if field.compare and getattr(old, field.name) != getattr(new, field.name)}
+    different = {
+        field.name
+        for field in dataclasses.fields(old)
+        if field.compare and getattr(old, field.name) != getattr(new, field.name)
+    }
     assert different == {
         "mksysmap", "ignored_symbols", "ignored_prefixes", "ignored_suffixes", "ignored_matches", "ignored_types", "kept_prefixes",
         "labels", "base_relative", "cut_llvm", "comments",
@@ -160,9 +197,19 @@ def test_a_mksysmap_of_alternatives(linux_6_1, tmp_path):
     """Up to 6.0 mksysmap had one expression; the groups are split, so that the letters count as letters."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/kallsyms.c").write_bytes((linux_6_1 / "scripts/kallsyms.c").read_bytes())
-    (tmp_path / "scripts/mksysmap").write_text("$NM -n $1 | grep -v '\\( [aNUw] \\)\\|\\(__crc_\\)\\|\\( \\$[adt]\\)\\|\\( \\.L\\)' > $2\n")
+    (tmp_path / "scripts/mksysmap").write_text(
+        "$NM -n $1 | grep -v '\\( [aNUw] \\)\\|\\(__crc_\\)\\|\\( \\$[adt]\\)\\|\\( \\.L\\)' > $2\n"
+    )
     rules = dialect.probe(tmp_path)
-    rows = [(1, "t", "f"), (2, "a", "gone"), (3, "T", "x__crc_gone"), (4, "t", "$a.gone"), (5, "t", "$x"), (6, "t", ".Lgone"), (7, "w", "gone")]
+    rows = [
+        (1, "t", "f"),
+        (2, "a", "gone"),
+        (3, "T", "x__crc_gone"),
+        (4, "t", "$a.gone"),
+        (5, "t", "$x"),
+        (6, "t", ".Lgone"),
+        (7, "w", "gone"),
+    ]
     assert select.system_map(table(rows), rules) == b"0000000000000001 t f\n0000000000000005 t $x\n"
 
 
@@ -177,7 +224,9 @@ def test_a_tree_without_its_scripts(linux_6_1, tmp_path, missing):
 
 def test_names_with_llvm_suffixes_sort_without_them(linux_6_1, generator):
     rows = [(TEXT, "T", "_text"), (TEXT, "T", "_stext")]
-    rows += [(TEXT + 16 * n, "t", name) for n, name in enumerate(["f.llvm.9", "f", "f.llvm.1", "f.1", "f.llvm"], 1)] + [(TEXT + 99, "T", "_etext")]
+    rows += [(TEXT + 16 * n, "t", name) for n, name in enumerate(["f.llvm.9", "f", "f.llvm.1", "f.1", "f.llvm"], 1)] + [
+        (TEXT + 99, "T", "_etext")
+    ]
     for lto in (False, True):
         options = Options(lto_clang=lto, base_relative=True)
         rules = dialect.probe(linux_6_1)
@@ -188,10 +237,18 @@ def test_names_with_llvm_suffixes_sort_without_them(linux_6_1, generator):
 # Names of few characters are full of runs and overlaps, and ties between pairs; those of many use the code of every byte value.
 few = st.text("ab_", min_size=1, max_size=12).map(str.encode)
 many = st.binary(min_size=1, max_size=150).map(lambda name: re.sub(rb"[\x00-\x20\x7f]", b"_", name))
-words = st.lists(st.sampled_from("get set dev net __ _ init pci sk buf read write lock un x 0".split()), min_size=1, max_size=40).map(
-    lambda parts: "".join(parts).encode()
+words = st.lists(
+    st.sampled_from(
+        ["get", "set", "dev", "net", "__", "_", "init", "pci", "sk", "buf", "read", "write", "lock", "un", "x", "0"]
+    ),
+    min_size=1,
+    max_size=40,
+).map(lambda parts: "".join(parts).encode())
+drawn_names = st.one_of(
+    st.lists(few, min_size=1, max_size=80),
+    st.lists(many, min_size=1, max_size=60),
+    st.lists(words, min_size=1, max_size=200),
 )
-drawn_names = st.one_of(st.lists(few, min_size=1, max_size=80), st.lists(many, min_size=1, max_size=60), st.lists(words, min_size=1, max_size=200))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -229,14 +286,19 @@ def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
     rows += [(top + 32 * n, "tTW"[n % 3], f"function_number_{n}" + "x" * (n % 7 * 60), n % 33) for n in range(1, 700)]
     rows += [(top + 32 * 700, "T", "_etext", 0), (top + 0x100000, "D", "data", 0x4321)]
     made = tables.build(
-        table(rows, target), Options(all_symbols=True, base_relative=base_relative, sizes="compact"), dialect.probe(linux_6_1)
+        table(rows, target),
+        Options(all_symbols=True, base_relative=base_relative, sizes="compact"),
+        dialect.probe(linux_6_1),
     )
     decoded = reader.read(image(made, tmp_path, target, form))
     assert decoded.bits == target.bits
     assert [
         (address, letter, name, size)
         for address, letter, name, size in zip(
-            decoded.addresses.tolist(), decoded.types.decode(), [name.decode() for name in decoded.names], decoded.sizes.tolist()
+            decoded.addresses.tolist(),
+            decoded.types.decode(),
+            [name.decode() for name in decoded.names],
+            decoded.sizes.tolist(),
         )
     ] == rows
     both = [section(image(made, tmp_path / kind, target, kind), ".rodata", target.prefix) for kind in ("text", "blob")]
@@ -266,7 +328,7 @@ def test_no_symbols_give_every_label(linux, tmp_path):
 
 
 def no_owners(count=0):
-    from pipeline.kallsyms import owners
+    from kallmodsyms.kallsyms import owners
 
     return owners.attribute(table([(TEXT, "T", "_text")] * count), [], [], {})
 
@@ -296,7 +358,10 @@ def test_order_with_sizes_is_the_series():
         (TEXT, "t", "plain", 8), (TEXT, "t", "__zero_end", 0), (TEXT + 1, "t", "next", 0),
     ]  # fmt: skip
     order = {
-        sizes: [rows[index][2] for index in select.select(table(rows), Options(all_symbols=True, sizes=sizes), dialect.Dialect()).index]
+        sizes: [
+            rows[index][2]
+            for index in select.select(table(rows), Options(all_symbols=True, sizes=sizes), dialect.Dialect()).index
+        ]
         for sizes in select.SIZES
     }
     assert order["dense"] == ["zero", "__zero_end", "large", "plain", "__under", "weak", "small", "next"]
@@ -313,12 +378,17 @@ def test_byte_order_must_be_known_for_the_binary_form(kernel, tmp_path):
 def test_tables_do_not_depend_on_the_hash_seed(linux_6_1, tmp_path):
     (tmp_path / "nm").write_bytes(kernel_like(linux_6_1, 1).nm())
     program = (
-        "import sys; from pipeline import symbols; from pipeline.kallsyms import assembly, dialect, select, tables\n"
+        "import sys; from kallmodsyms import symbols; from kallmodsyms.kallsyms import assembly, dialect, select, tables\n"
         "made = tables.build(symbols.read(sys.argv[1]), select.Options(), dialect.Dialect())\n"
         "sys.stdout.buffer.write(assembly.text(made))"
     )
     outputs = {
-        subprocess.run([sys.executable, "-c", program, tmp_path / "nm"], capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout
+        subprocess.run(
+            [sys.executable, "-c", program, tmp_path / "nm"],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
         for seed in ("1", "2")
     }
     assert len(outputs) == 1

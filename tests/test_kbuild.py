@@ -1,4 +1,4 @@
-"""pipeline.kbuild against GNU make running the tree's own scripts, and against truth tables for what decides a module.
+"""kallmodsyms.kbuild against GNU make running the tree's own scripts, and against truth tables for what decides a module.
 
 Quick: synthetic configurations (each symbol y, m or absent by a seeded throw, dependencies ignored, which reaches combinations
 that no real configuration has), in some top directories of each tree and architecture. Long: whole trees under configurations that
@@ -13,16 +13,16 @@ import random
 import re
 from pathlib import Path
 
+import kbuild_oracle as oracle
 import pytest
+from conftest import VERSIONS, linux_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kbuild_oracle as oracle
-from conftest import VERSIONS, linux_tree
-from pipeline import kbuild
-from pipeline.errors import InputError
-from pipeline.kbuild import Module, format_thick, parse_thick
-from pipeline.kbuild.top import Environment, Top
+from kallmodsyms import kbuild
+from kallmodsyms.errors import InputError
+from kallmodsyms.kbuild import Module, format_thick, parse_thick
+from kallmodsyms.kbuild.top import Environment, Top
 
 ARCHITECTURES = ("x86_64", "arm64", "um")
 # Compiler probes decide flags and no list; without them GNU make is five times as fast.
@@ -51,13 +51,23 @@ def synthetic(tree: Path, seed: int) -> dict[str, str]:
     values = {name: dice.choice("yyym" if name in tristates else "yyn") for name in sorted(names)}
     numbers = {"GCC_VERSION": "120200", "CLANG_VERSION": "0", "LLD_VERSION": "0", "FRAME_WARN": "2048"}
     off = ("CC_IS_CLANG", "LTO_CLANG", "LTO", "CFI_CLANG", "RUST", "GCC_PLUGINS", "EXTRA_FIRMWARE", "INITRAMFS_SOURCE")
-    values |= {"CC_IS_GCC": "y", "64BIT": "y", "NET": "y", "NETFILTER": "y", "IPV6": "y", **numbers, **dict.fromkeys(off, "n")}
+    values |= {
+        "CC_IS_GCC": "y",
+        "64BIT": "y",
+        "NET": "y",
+        "NETFILTER": "y",
+        "IPV6": "y",
+        **numbers,
+        **dict.fromkeys(off, "n"),
+    }
     return {name: value for name, value in values.items() if value != "n"}
 
 
 def build_directory_with(tree: Path, objdir: Path, values: dict[str, str]) -> oracle.Plain:
     (objdir / "include/config").mkdir(parents=True)
-    (objdir / "include/config/auto.conf").write_text("".join(f"CONFIG_{name}={value}\n" for name, value in values.items()))
+    (objdir / "include/config/auto.conf").write_text(
+        "".join(f"CONFIG_{name}={value}\n" for name, value in values.items())
+    )
     (objdir / "include/config/auto.conf.cmd").write_text("")
     (objdir / ".config").write_text("")
     os.utime(objdir / ".config", (0, 0))
@@ -81,11 +91,19 @@ def test_some_directories_under_a_synthetic_configuration(linux, arch, tmp_path)
     theirs = oracle.directories_of_make(linux, tmp_path / "plain", arch, NO_PROBES, starts)
     assert oracle.differences(theirs, ours) == []
 
-    flipped = {name: "m" if value == "y" and name in configuration.tristates else value for name, value in values.items()}
+    flipped = {
+        name: "m" if value == "y" and name in configuration.tristates else value for name, value in values.items()
+    }
     build_directory_with(linux, tmp_path / "flipped", flipped)
     again = oracle.directories_of_make(linux, tmp_path / "flipped", arch, NO_PROBES, starts)
-    built_in = {path: lists for path, lists in theirs.items() if path in kernel.directories and kernel.directories[path].built_in}
-    modules = {(module.object, module.members) for module in kbuild.builtin_modules(kernel) if _below(module.object, starts)}
+    built_in = {
+        path: lists
+        for path, lists in theirs.items()
+        if path in kernel.directories and kernel.directories[path].built_in
+    }
+    modules = {
+        (module.object, module.members) for module in kbuild.builtin_modules(kernel) if _below(module.object, starts)
+    }
     assert modules == oracle.modules_of_make(built_in, again)
     assert len(theirs) > 10 and len(modules) > 20
 
@@ -100,7 +118,16 @@ def test_exported_environment(linux, tmp_path, monkeypatch):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     theirs = oracle.environment_of_make(linux, tmp_path, "x86_64")
     ours = dict(Environment(Top(linux, tmp_path, "x86_64", configuration, {}, "probe-environment")))
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR", "sub_make_done", "_"):
+    for name in (
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKEOVERRIDES",
+        "MAKELEVEL",
+        "MAKE_TERMOUT",
+        "MAKE_TERMERR",
+        "sub_make_done",
+        "_",
+    ):
         theirs.pop(name, None)
     assert ours == theirs
 
@@ -324,7 +351,16 @@ CHECKED = {
     "d/Makefile": "obj-$(CONFIG_T) += a.o b.o c.o s.o\na-y := a1.o both.o asm.o ../e/a2.o\nb-y := b1.o both.o\nobj-y += always.o\n",
     "gone/Makefile": "obj-$(CONFIG_T) += g.o\n",
 }
-BUILT = {"a1": "d/a", "both": "d/a d/b", "asm": None, "../e/a2": "d/a", "b1": "d/b", "c": "d/c", "s": "d/s", "always": "d/always"}
+BUILT = {
+    "a1": "d/a",
+    "both": "d/a d/b",
+    "asm": None,
+    "../e/a2": "d/a",
+    "b1": "d/b",
+    "c": "d/c",
+    "s": "d/s",
+    "always": "d/always",
+}
 
 
 def check_built(directory: Path, changed: dict[str, str | None], removed: tuple[str, ...] = ()) -> list[str]:
@@ -336,7 +372,9 @@ def check_built(directory: Path, changed: dict[str, str | None], removed: tuple[
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
         flags = "" if modules is None else f"-DKBUILD_MODFILE='\"{modules}\"'" if modules else "-DMODULE"
-        path.with_name(f".{path.name}.cmd").write_text(f"cmd_{name}.o := gcc {flags} -DKBUILD_BASENAME='\"x\"' -c -o x.o x.c\n")
+        path.with_name(f".{path.name}.cmd").write_text(
+            f"cmd_{name}.o := gcc {flags} -DKBUILD_BASENAME='\"x\"' -c -o x.o x.c\n"
+        )
     for name in removed:
         (objdir / name).unlink()
     kernel = kbuild.load(tree, objdir, None, configuration({"T": "y"}, "T"))
@@ -363,7 +401,9 @@ def test_check(changed, removed, expected, tmp_path):
 
 # modules_thick.builtin
 
-PATHS = st.lists(st.sampled_from(["a", "b-c", "d.e", "_1", "x+"]), min_size=1, max_size=3).map(lambda parts: "/".join(parts) + ".o")
+PATHS = st.lists(st.sampled_from(["a", "b-c", "d.e", "_1", "x+"]), min_size=1, max_size=3).map(
+    lambda parts: "/".join(parts) + ".o"
+)
 MODULES = st.builds(lambda name, members: Module(name, tuple(sorted(members))), PATHS, st.sets(PATHS, max_size=4))
 
 
@@ -420,7 +460,9 @@ def test_every_directory_of_a_real_configuration(version, arch, target, build_di
     oracle.configure(tree, objdir, arch, name, int(seed) if seed else None)
     theirs = oracle.directories_of_make(tree, objdir, arch, NO_PROBES)
     # The cache knows the configuration before this one.
-    kernel = kbuild.load(tree, objdir, arch, oracle.configuration_of(tree, objdir), NO_PROBES, cache=objdir / "kbuild.cache")
+    kernel = kbuild.load(
+        tree, objdir, arch, oracle.configuration_of(tree, objdir), NO_PROBES, cache=objdir / "kbuild.cache"
+    )
     assert oracle.differences(theirs, oracle.directories_of(kernel)) == []
     if target in FLIPPED:
         auto_conf = objdir / "include/config/auto.conf"

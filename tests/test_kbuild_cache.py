@@ -1,4 +1,4 @@
-"""What pipeline.kbuild keeps between runs against evaluating everything anew: after random edits, with two processes at
+"""What kallmodsyms.kbuild keeps between runs against evaluating everything anew: after random edits, with two processes at
 once, and with a cache file that is damaged, of something else, or cannot be written; and the reasons it gives,
 directory by directory."""
 
@@ -9,13 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kbuild_oracle as oracle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import kbuild_oracle as oracle
-from pipeline import kbuild
-from pipeline.errors import InputError
+from kallmodsyms import kbuild
+from kallmodsyms.errors import InputError
 
 TOP = """\
 srctree := .
@@ -32,12 +32,19 @@ KBUILD_VMLINUX_LIBS := lib/lib.a
 
 def evaluated(tree: Path, values: dict[str, str], tristates: str, cache: Path | None, flags: bool = True):
     """Everything that follows from a tree (or the error), and the directories that were evaluated for it."""
-    configuration = oracle.Plain({name: value for name, value in values.items() if value != "n"}, frozenset(tristates.split()))
+    configuration = oracle.Plain(
+        {name: value for name, value in values.items() if value != "n"}, frozenset(tristates.split())
+    )
     try:
         kernel = kbuild.load(tree, tree, None, configuration, cache=cache)
         found = [kernel.directories, kernel.link_order(), kbuild.builtin_modules(kernel), kernel.modules()]
         if flags:
-            names = [name for directory in kernel.directories.values() for name in directory.link_entries() if name.endswith(".o")]
+            names = [
+                name
+                for directory in kernel.directories.values()
+                for name in directory.link_entries()
+                if name.endswith(".o")
+            ]
             found.append({name: kbuild.compile_flags(kernel, name) for name in names if kernel.directory_of(name)})
     except InputError as error:
         return str(error), {}
@@ -98,7 +105,10 @@ EDITS = st.one_of(
     edits=st.lists(st.lists(EDITS, max_size=2), max_size=5),
 )
 def test_the_same_as_without_after_any_edits(first, edits, tmp_path_factory):
-    tree, values = tmp_path_factory.mktemp("tree"), {"T": "y", "U": "m", "V": "n", "B": "y", "TEXT": "one", "tristates": "T U V"}
+    tree, values = (
+        tmp_path_factory.mktemp("tree"),
+        {"T": "y", "U": "m", "V": "n", "B": "y", "TEXT": "one", "tristates": "T U V"},
+    )
     for name, text in {"Makefile": TOP, "more.mk": "MORE := y\n", **first}.items():
         write(tree, name, text)
     for step in [[], *edits]:
@@ -241,7 +251,8 @@ for turn in range(40):
 
 def test_two_processes_at_once(tree):
     rivals = [
-        subprocess.Popen([sys.executable, "-c", _RIVAL, Path(__file__).parent, tree, str(number)]) for number in range(2)
+        subprocess.Popen([sys.executable, "-c", _RIVAL, Path(__file__).parent, tree, str(number)])
+        for number in range(2)
     ]
     assert [rival.wait() for rival in rivals] == [0, 0]
     assert [name for name in os.listdir(tree) if "cache" in name] == ["cache"]

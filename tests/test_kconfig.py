@@ -1,4 +1,4 @@
-"""pipeline.kconfig on small trees of its own: the language, bad input, the output formats, the cache.
+"""kallmodsyms.kconfig on small trees of its own: the language, bad input, the output formats, the cache.
 
 Values against the kernel's own `conf` are in test_kconfig_truth.py. What is newer than the trees there (transitional
 symbols of 6.18, `depends on A if B` of 7.0) is checked against the tables in their commit messages.
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import kconfig
-from pipeline.errors import InputError
+from kallmodsyms import kconfig
+from kallmodsyms.errors import InputError
 
 CURE = "\n  correct the Kconfig file; the tree's own `make ARCH=... oldconfig` should accept it too"
 MODULES = "config MODULES\n\tbool\n\tdefault y\n\tmodules\n"
@@ -299,7 +299,7 @@ def test_a_long_chain_of_dependencies(tree):
 def test_unreadable_kconfig_files(tree):
     tree.write('config A\n\tbool\nsource "other"\n')
     other = tree.path / "other"
-    other.write_bytes(b"config B\n\tbool \"\xe4\xf6\"\n")
+    other.write_bytes(b'config B\n\tbool "\xe4\xf6"\n')
     assert tree.error() == 'other:2: is not UTF-8\n    \\tbool "\\xe4\\xf6"\n  convert the file to UTF-8'
     other.unlink()
     other.symlink_to("other")
@@ -352,7 +352,7 @@ def test_odd_assignments_are_warned_of(tree):
     tree.config(
         "# a comment\n#\n   \n# CONFIG_A is not set\r\nCONFIG_B=y\n"
         "CONFIG_NOBODY=y\n# CONFIG_NOBODY_ELSE is not set\nCONFIG_A=m\n"
-        "CONFIG_A=y\nCONFIG_A=n\nCONFIG_I=007\nCONFIG_I=12\nCONFIG_T=bare\nCONFIG_T=\"open\nCONFIG_S=n\nCONFIG_A=n\n"
+        'CONFIG_A=y\nCONFIG_A=n\nCONFIG_I=007\nCONFIG_I=12\nCONFIG_T=bare\nCONFIG_T="open\nCONFIG_S=n\nCONFIG_A=n\n'
     )
     path = tree.objdir / ".config"
     assert tree.load().warnings == (
@@ -456,7 +456,7 @@ def test_a_second_load_reads_no_kconfig_file(probed):
 def test_the_cache_saves_importing_kconfiglib(probed):
     probed.kept()
     script = (
-        "import sys; from pipeline import kconfig; tree, objdir = sys.argv[1:];"
+        "import sys; from kallmodsyms import kconfig; tree, objdir = sys.argv[1:];"
         "kconfig.load(tree, objdir + '/.config', 'x86', {}, cache=objdir + '/cache');"
         "print('kconfiglib' in sys.modules)"
     )
@@ -581,14 +581,12 @@ def test_a_failed_load_leaves_the_cache(probed):
 
 def test_many_processes_share_a_cache(probed):
     script = (
-        "import sys; from pipeline import kconfig; tree, objdir, new = sys.argv[1:]; config = objdir + '/.config';"
+        "import sys; from kallmodsyms import kconfig; tree, objdir, new = sys.argv[1:]; config = objdir + '/.config';"
         "found = kconfig.load(tree, config, 'x86', {'MENTIONED': new}, cache=objdir + '/cache').values;"
         "print(sorted(found.items()))"
     )
     command = [sys.executable, "-c", script, probed.path, probed.objdir]
-    running = [
-        subprocess.Popen([*command, str(number % 2)], stdout=subprocess.PIPE, text=True) for number in range(8)
-    ]
+    running = [subprocess.Popen([*command, str(number % 2)], stdout=subprocess.PIPE, text=True) for number in range(8)]
     for number, process in enumerate(running):
         expected = [("A", "y"), ("CC", f"cc 1 helped {number % 2}")]
         assert (process.communicate()[0], process.returncode) == (f"{expected}\n", 0)
@@ -598,7 +596,7 @@ def test_many_processes_share_a_cache(probed):
 
 def test_the_same_inputs_give_the_same_bytes(probed):
     script = (
-        "import sys; from pipeline import kconfig; tree, objdir = sys.argv[1:];"
+        "import sys; from kallmodsyms import kconfig; tree, objdir = sys.argv[1:];"
         "print(kconfig.autoconf_h(kconfig.load(tree, objdir + '/.config', 'x86', {}, cache=objdir + '/cache')))"
     )
     outputs = set()

@@ -16,8 +16,8 @@ from conf import OUTPUTS, Conf, make, spoiled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import kbuild, kconfig
-from pipeline.errors import InputError
+from kallmodsyms import kbuild, kconfig
+from kallmodsyms.errors import InputError
 
 CONFIG, AUTO_CONF, AUTOCONF_H = OUTPUTS
 ARCHES = ("x86", "arm64", "um")
@@ -290,7 +290,11 @@ def compared_with(conf: Conf, directory: Path) -> list[str]:
         refused = str(error).splitlines()[0]
     result = subprocess.run(
         [conf.objdir / "scripts/kconfig/conf", "-s", "--olddefconfig", "Kconfig"],
-        cwd=directory, env={"PATH": conf.environment["PATH"]}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        cwd=directory,
+        env={"PATH": conf.environment["PATH"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
     if refused or result.returncode:
         only = f"only we refuse: {refused}" if refused else f"only conf refuses: {result.stderr}"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import link
-from pipeline.errors import InputError
-from pipeline.kallsyms import reader
+from kallmodsyms import link
+from kallmodsyms.errors import InputError
+from kallmodsyms.kallsyms import reader
 
 ENVIRONMENT = {
     "SRCARCH": "x86", "objtree": ".", "KBUILD_LDS": "arch/x86/kernel/vmlinux.lds", "LD": "ld", "CC": "gcc", "OBJCOPY": "objcopy",
@@ -27,7 +27,16 @@ def test_plain_recipe():
         "--whole-archive", "vmlinux.a", "init/version-timestamp.o", "--no-whole-archive", "--start-group", "lib/lib.a", "--end-group",
         "tables.o",
     ]  # fmt: skip
-    assert plan.assemble_command("t.S", "t.o") == ["gcc", "-nostdinc", "-D__ASSEMBLY__", "-Dquoted=a b", "-c", "-o", "t.o", "t.S"]
+    assert plan.assemble_command("t.S", "t.o") == [
+        "gcc",
+        "-nostdinc",
+        "-D__ASSEMBLY__",
+        "-Dquoted=a b",
+        "-c",
+        "-o",
+        "t.o",
+        "t.S",
+    ]
 
 
 def test_draft_leaves_out_what_no_symbol_depends_on():
@@ -55,7 +64,10 @@ def test_user_mode_links_through_the_compiler():
 def test_failing_tool(tmp_path):
     with pytest.raises(InputError) as error:
         link.run(["sh", "-c", "echo undefined reference >&2; exit 3"], tmp_path)
-    assert str(error.value) == "sh failed (exit status 3)\nundefined reference\n    sh -c 'echo undefined reference >&2; exit 3'"
+    assert (
+        str(error.value)
+        == "sh failed (exit status 3)\nundefined reference\n    sh -c 'echo undefined reference >&2; exit 3'"
+    )
 
 
 def test_killed_tool(tmp_path):
@@ -90,7 +102,7 @@ def test_replaced_installs_the_new(tmp_path, monkeypatch):
 
 
 def test_hook_outside_of_make(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "pipeline.cli", "link"], cwd=tmp_path, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "kallmodsyms", "link"], cwd=tmp_path, capture_output=True, text=True,
                           env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parent.parent)})  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == (
@@ -124,7 +136,7 @@ class Kernel:
     def __init__(self, directory, linux):
         self.tree, self.objdir = directory / "tree", directory / "objdir"
         (self.tree / "init").mkdir(parents=True)
-        (self.tree / "init/version-timestamp.c").write_text("const char linux_banner[] = \"Linux\";\n")
+        (self.tree / "init/version-timestamp.c").write_text('const char linux_banner[] = "Linux";\n')
         (self.tree / "scripts").mkdir()
         for name in ("kallsyms.c", "mksysmap", "link-vmlinux.sh"):
             (self.tree / "scripts" / name).symlink_to(linux / "scripts" / name)
@@ -136,12 +148,22 @@ class Kernel:
         (self.objdir / "thick").write_text("fs/ext4/ext4.o: fs/ext4/inode.o fs/ext4/super.o\n")
         for path in ("kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o"):
             self.compile(path, "one")
-        subprocess.run(["ar", "cDPrST", "vmlinux.a", "kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o"], cwd=self.objdir, check=True)
+        subprocess.run(
+            ["ar", "cDPrST", "vmlinux.a", "kernel/fork.o", "fs/ext4/inode.o", "fs/ext4/super.o"],
+            cwd=self.objdir,
+            check=True,
+        )
 
     def compile(self, path, function):
         name = Path(path).stem
         source = f"int {name}_{function}(int x) {{ return x * 3; }}\nint {name}_data = 1;\n"
-        subprocess.run(["gcc", "-O2", "-fno-pie", "-x", "c", "-c", "-o", path, "-"], input=source, text=True, cwd=self.objdir, check=True)
+        subprocess.run(
+            ["gcc", "-O2", "-fno-pie", "-x", "c", "-c", "-o", path, "-"],
+            input=source,
+            text=True,
+            cwd=self.objdir,
+            check=True,
+        )
 
     def program(self, script):
         """A linker of that shell script."""
@@ -151,15 +173,25 @@ class Kernel:
         return path
 
     def environment(self, linker="ld"):
-        names = {"srctree": self.tree, "objtree": ".", "LD": linker, "CC": "gcc", "KBUILD_LDS": "vmlinux.lds", "SRCARCH": "x86", "MAKE": "make -s"}
+        names = {
+            "srctree": self.tree,
+            "objtree": ".",
+            "LD": linker,
+            "CC": "gcc",
+            "KBUILD_LDS": "vmlinux.lds",
+            "SRCARCH": "x86",
+            "MAKE": "make -s",
+        }
         names["LDFLAGS_vmlinux"] = "-z noexecstack --no-warn-rwx-segments"
         package = {"PATH": os.environ["PATH"], "PYTHONPATH": Path(__file__).parent.parent}
         return {name: str(value) for name, value in (names | package).items()}
 
-    command = (sys.executable, "-m", "pipeline.cli", "link", "--thick", "thick", "--no-provider")
+    command = (sys.executable, "-m", "kallmodsyms", "link", "--thick", "thick", "--no-provider")
 
     def link(self, linker="ld"):
-        return subprocess.run(self.command, cwd=self.objdir, env=self.environment(linker), capture_output=True, text=True)
+        return subprocess.run(
+            self.command, cwd=self.objdir, env=self.environment(linker), capture_output=True, text=True
+        )
 
     def kept(self):
         return {name: ((self.objdir / name).read_bytes(), (self.objdir / name).stat().st_mtime_ns) for name in KEPT}
@@ -240,7 +272,9 @@ def test_no_room_for_a_whole_file(kernel, share):
     command = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *kernel.command]
     done = subprocess.run(command, cwd=kernel.objdir, env=kernel.environment(), capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("kallmodsyms: ") and re.search("File too large|File size limit exceeded|killed by signal 25", done.stderr), done.stderr
+    assert done.stderr.startswith("kallmodsyms: ") and re.search(
+        "File too large|File size limit exceeded|killed by signal 25", done.stderr
+    ), done.stderr
     assert "Traceback" not in done.stderr
     assert kernel.kept() == before
     assert kernel.link().returncode == 0

@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 import truth
 from conftest import linux_tree
-from pipeline import boot, elf
-from pipeline.kallsyms import reader
 from test_linkmap_kernels import NEVER_MODULES
+
+from kallmodsyms import boot, elf
+from kallmodsyms.kallsyms import reader
 
 pytestmark = pytest.mark.long
 
@@ -72,7 +73,16 @@ class Kernel:
         self.directory, self.tree = directory, linux_tree(version)
         words, config = KERNELS[name]
         # Without a timestamp, pahole works in parallel and gives other BTF each time.
-        self.make = ["make", "-s", "-C", self.tree, f"O={directory}", "ARCH=x86", "KBUILD_BUILD_TIMESTAMP=2026-01-01", *words]
+        self.make = [
+            "make",
+            "-s",
+            "-C",
+            self.tree,
+            f"O={directory}",
+            "ARCH=x86",
+            "KBUILD_BUILD_TIMESTAMP=2026-01-01",
+            *words,
+        ]
         if not self.path("vmlinux.theirs").exists():
             fragment = self.path("fragment")
             fragment.write_text(CONFIG + config)
@@ -92,12 +102,16 @@ class Kernel:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
     def link(self, *options: str) -> None:
-        command = " ".join([sys.executable, "-m", "pipeline.cli", "link", *options, "--", HOOK])
+        command = " ".join([sys.executable, "-m", "kallmodsyms", "link", *options, "--", HOOK])
         self.run("vmlinux", f"cmd_link_vmlinux={command}")
 
     def section(self, image: str, name: str) -> bytes:
         output = self.path("section")
-        subprocess.run(["objcopy", "-O", "binary", f"--only-section={name}", self.path(image), output], check=True, capture_output=True)
+        subprocess.run(
+            ["objcopy", "-O", "binary", f"--only-section={name}", self.path(image), output],
+            check=True,
+            capture_output=True,
+        )
         return output.read_bytes()
 
 
@@ -144,8 +158,13 @@ def test_exception_table_is_sorted(kernel):
     image = elf.Elf(kernel.path("vmlinux"))
     nm = subprocess.run(["nm", "--defined-only", image.path], capture_output=True, text=True, check=True).stdout
     symbols = {name: int(address, 16) for address, _, name in map(str.split, nm.splitlines())}
-    start, stop, flag = (symbols[name] for name in ("__start___ex_table", "__stop___ex_table", "main_extable_sort_needed"))
-    places = [start + at + int.from_bytes(image.bytes_at(start + at, 4), "little", signed=True) for at in range(0, stop - start, 12)]
+    start, stop, flag = (
+        symbols[name] for name in ("__start___ex_table", "__stop___ex_table", "main_extable_sort_needed")
+    )
+    places = [
+        start + at + int.from_bytes(image.bytes_at(start + at, 4), "little", signed=True)
+        for at in range(0, stop - start, 12)
+    ]
     assert places == sorted(places) and len(places) > 100
     assert image.bytes_at(flag, 4) == bytes(4)
 
@@ -154,12 +173,17 @@ def test_every_symbol_has_the_modules_of_its_object(kernel, capsys):
     """By KBUILD_MODFILE and each object's nm."""
     members = []
     for archive in re.findall(r"\S+\.a\b", kernel.path(".vmlinux.o.cmd").read_text().splitlines()[0]):
-        members += subprocess.run(["ar", "t", archive], cwd=kernel.directory, check=True, capture_output=True, text=True).stdout.split()
+        members += subprocess.run(
+            ["ar", "t", archive], cwd=kernel.directory, check=True, capture_output=True, text=True
+        ).stdout.split()
     objects = list(dict.fromkeys([*members, "init/version-timestamp.o"]))
     lines = kernel.path("modules.builtin").read_text().split()
     known = {line.removeprefix("kernel/").removesuffix(".ko") for line in lines} - NEVER_MODULES
     owners = {
-        path: tuple(sorted(Path(name).name.replace("-", "_") for name in truth.modfile(kernel.directory, path) if name in known)) for path in objects
+        path: tuple(
+            sorted(Path(name).name.replace("-", "_") for name in truth.modfile(kernel.directory, path) if name in known)
+        )
+        for path in objects
     }
     listing = reader.read(kernel.path("vmlinux")).listing().decode()
     optimized = "CONFIG_LTO_CLANG=y" in kernel.path(".config").read_text().splitlines()
@@ -178,9 +202,11 @@ def test_it_boots_where_it_was_linked_and_elsewhere(kernel, tmp_path):
     """And its /proc/kallmodsyms is what we decode, after KASLR moved by one distance."""
     ours = reader.read(kernel.path("vmlinux"))
     assert boot.listing(kernel.directory) == ours.listing()
-    kernel.run("bzImage", f"cmd_link_vmlinux={' '.join([sys.executable, '-m', 'pipeline.cli', 'link', '--', HOOK])}")
+    kernel.run("bzImage", f"cmd_link_vmlinux={' '.join([sys.executable, '-m', 'kallmodsyms.cli', 'link', '--', HOOK])}")
     image = kernel.path("arch/x86/boot/bzImage")
-    running, kallsyms = boot.run(kernel.directory, ["/proc/kallmodsyms", "/proc/kallsyms"], image=image, parameters="").contents
+    running, kallsyms = boot.run(
+        kernel.directory, ["/proc/kallmodsyms", "/proc/kallsyms"], image=image, parameters=""
+    ).contents
     (tmp_path / "kallsyms").write_bytes(kallsyms)
     moved = ours.relocated(tmp_path / "kallsyms").listing()
     assert running == moved != ours.listing()

@@ -7,7 +7,6 @@ GNU ld and LLD of this machine.
 from __future__ import annotations
 
 import bisect
-import re
 import subprocess
 from collections import Counter
 
@@ -15,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import elf, symbols
-from pipeline.errors import InputError
-from pipeline.kbuild.modules import Module
-from pipeline.linkmap import Label, LinkMap, OutputSection, Piece, builtin_ranges, image, ranges, read
+from kallmodsyms import elf, symbols
+from kallmodsyms.errors import InputError
+from kallmodsyms.kbuild.modules import Module
+from kallmodsyms.linkmap import Label, LinkMap, OutputSection, Piece, builtin_ranges, image, ranges, read
 
 # A linker script like the kernel's: markers, two executable sections, one of them with a name that breaks the map's line.
 SCRIPT = """
@@ -88,19 +87,36 @@ def object_source(name: str) -> str:
         ]
     # Not b.o, whose .text ends where that of c.o begins.
     lines += [f".text; .globl first_{name}; first_{name}: ret"] * (name != "b")
-    lines += ['.section .discard,"ax"; nop', f".data; .globl data_{name}; data_{name}: .quad 1", '.ident "somebody"', '.section .note.GNU-stack,""']
+    lines += [
+        '.section .discard,"ax"; nop',
+        f".data; .globl data_{name}; data_{name}: .quad 1",
+        '.ident "somebody"',
+        '.section .note.GNU-stack,""',
+    ]
     return "\n".join(lines) + "\n"
 
 
 def tree(directory) -> list[str]:
     """Seven such objects, in four directories."""
-    sources = {"init__a": "a", "fs__b": "b", "fs__c": "c", "drivers__d": "d", "drivers__e": "e", "lib__f": "f", "lib__g": "g"}
+    sources = {
+        "init__a": "a",
+        "fs__b": "b",
+        "fs__c": "c",
+        "drivers__d": "d",
+        "drivers__e": "e",
+        "lib__f": "f",
+        "lib__g": "g",
+    }
     return assemble(directory, **{path: object_source(name) for path, name in sources.items()})
 
 
 def definitions(directory, objects) -> dict[str, str]:
     """What each symbol's object is, from the objects themselves."""
-    return {line.split()[-1]: path for path in objects for line in run("nm", "--defined-only", path, cwd=directory).splitlines()}
+    return {
+        line.split()[-1]: path
+        for path in objects
+        for line in run("nm", "--defined-only", path, cwd=directory).splitlines()
+    }
 
 
 def attribution(linkmap: LinkMap | ranges.Ranges, address: int, name: str) -> str | None:
@@ -128,7 +144,10 @@ def link(directory, *arguments, linker="ld") -> str:
 def wrong(directory, linkmap, objects, image="image") -> list[tuple[str, str | None, str | None]]:
     """(symbol, its object by the map, its object by nm) wherever the two differ."""
     truth = definitions(directory, objects)
-    answers = [(name, attribution(linkmap, address, name), truth.get(name)) for address, _, name in image_symbols(directory, image)]
+    answers = [
+        (name, attribution(linkmap, address, name), truth.get(name))
+        for address, _, name in image_symbols(directory, image)
+    ]
     assert len(answers) > 10 * len(objects)
     return [answer for answer in answers if answer[1] != answer[2]]
 
@@ -157,7 +176,9 @@ def thin_relocatable(directory, linker, objects) -> list[str]:
 
 
 @pytest.mark.parametrize("linker", ["ld", "ld.lld"])
-@pytest.mark.parametrize("arrange", [lambda directory, linker, objects: objects, thin, ordinary, relocatable, thin_relocatable])
+@pytest.mark.parametrize(
+    "arrange", [lambda directory, linker, objects: objects, thin, ordinary, relocatable, thin_relocatable]
+)
 def test_every_layout(tmp_path, linker, arrange):
     objects = tree(tmp_path)
     map_path = link(tmp_path, "--undefined=alias_of_alias", *arrange(tmp_path, linker, objects), linker=linker)
@@ -178,7 +199,9 @@ def test_local_labels_come_from_objects(tmp_path):
     linkmap = image.with_image_labels(linkmap, symbols.read(tmp_path / "image"), tmp_path)
     labels = [label for label in linkmap.labels if label.name.startswith("local_end")]
     assert [(label.name, label.path) for label in sorted(labels, key=lambda label: label.name)] == [
-        (f"local_end_{section.strip('.').replace('.', '_')}_a", "init/a.o") for section in sorted(SECTIONS) if section != ".text"
+        (f"local_end_{section.strip('.').replace('.', '_')}_a", "init/a.o")
+        for section in sorted(SECTIONS)
+        if section != ".text"
     ]
 
 
@@ -193,10 +216,16 @@ MODULES = [
 def kbuild_files(directory, objects):
     """What Kbuild leaves beside the objects of MODULES, and the name of each built-in module."""
     for path in objects:
-        names = sorted(module.object.removesuffix(".o") for module in MODULES if path in module.objects) or [path.removesuffix(".o")]
+        names = sorted(module.object.removesuffix(".o") for module in MODULES if path in module.objects) or [
+            path.removesuffix(".o")
+        ]
         folder, name = path.split("/")
-        (directory / folder / f".{name}.cmd").write_text(f"cmd_{path} := gcc -DKBUILD_MODFILE='\"{' '.join(names)}\"' -c -o {path}\n")
-    (directory / "modules.builtin").write_text("".join(f"kernel/{module.object.removesuffix('.o')}.ko\n" for module in MODULES))
+        (directory / folder / f".{name}.cmd").write_text(
+            f"cmd_{path} := gcc -DKBUILD_MODFILE='\"{' '.join(names)}\"' -c -o {path}\n"
+        )
+    (directory / "modules.builtin").write_text(
+        "".join(f"kernel/{module.object.removesuffix('.o')}.ko\n" for module in MODULES)
+    )
     (directory / "System.map").write_text(run("nm", "-n", "image", cwd=directory))
 
 
@@ -219,8 +248,14 @@ def test_builtin_ranges_are_the_kernels(tmp_path, linux_6_12, linker, arrange):
     verify = [scripts / "verify_builtin_ranges.awk", "ours", "System.map", "modules.builtin", *maps]
     report = subprocess.run(["gawk", "-f", *verify], cwd=tmp_path, capture_output=True, text=True).stdout.splitlines()
     # Ranges cannot say that a label belongs to what ends at its address.
-    ends = {f"end_{section.strip('.').replace('.', '_')}_a in both_b (should NOT be)" for section in SECTIONS if section != ".text"}
-    assert {line for line in report if "should" in line and not line.startswith("local_")} == (ends if arrange is thin else set())
+    ends = {
+        f"end_{section.strip('.').replace('.', '_')}_a in both_b (should NOT be)"
+        for section in SECTIONS
+        if section != ".text"
+    }
+    assert {line for line in report if "should" in line and not line.startswith("local_")} == (
+        ends if arrange is thin else set()
+    )
 
 
 C_SOURCE = """
@@ -233,7 +268,9 @@ const char *NAME(text)(void) { return "shared by all"; }
 """
 
 
-@pytest.mark.parametrize("options", [["-O2"], ["-Os", "-ffunction-sections"], ["-O2", "-ffunction-sections", "-fdata-sections", "-g"]])
+@pytest.mark.parametrize(
+    "options", [["-O2"], ["-Os", "-ffunction-sections"], ["-O2", "-ffunction-sections", "-fdata-sections", "-g"]]
+)
 @pytest.mark.parametrize("compiler, linker", [("gcc", "ld"), ("clang", "ld.lld"), ("gcc", "ld.lld")])
 def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
     """Hot, cold and init parts, one section a function; all of `.text*` in the order that the linker likes."""
@@ -250,7 +287,11 @@ def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
     run(linker, "-T", "script.lds", "-Map=image.map", "-o", "image", *objects, cwd=tmp_path)
     linkmap = read(tmp_path / "image.map")
     image.confirm(linkmap, elf.Elf(tmp_path / "image"), tmp_path / "image.map", tmp_path)
-    found = Counter((attribution(linkmap, address, name), name) for address, kind, name in image_symbols(tmp_path, "image") if kind in "tT")
+    found = Counter(
+        (attribution(linkmap, address, name), name)
+        for address, kind, name in image_symbols(tmp_path, "image")
+        if kind in "tT"
+    )
     truth = Counter(
         (path, line.split()[-1])
         for path in objects
@@ -264,10 +305,23 @@ def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
 @pytest.mark.parametrize("linker", ["ld", "ld.lld"])
 def test_overlays(tmp_path, linker):
     """Two sections at one address (arm's vectors): what is in both places is nobody's."""
-    script = "SECTIONS { .text 0x1000 : { *(.text) } OVERLAY 0x2000 : AT(0x8000) { .one { *(.one) } .two { *(.two) } } }"
+    script = (
+        "SECTIONS { .text 0x1000 : { *(.text) } OVERLAY 0x2000 : AT(0x8000) { .one { *(.one) } .two { *(.two) } } }"
+    )
     (tmp_path / "script.lds").write_text(script)
     assemble(tmp_path, a='nop\n.section .one,"ax"\n.skip 8\n', b='nop\n.section .two,"ax"\n.skip 24\n')
-    run(linker, *["--no-check-sections"] * (linker == "ld"), "-T", "script.lds", "-Map=map", "-o", "image", "a.o", "b.o", cwd=tmp_path)
+    run(
+        linker,
+        *["--no-check-sections"] * (linker == "ld"),
+        "-T",
+        "script.lds",
+        "-Map=map",
+        "-o",
+        "image",
+        "a.o",
+        "b.o",
+        cwd=tmp_path,
+    )
     linkmap = read(tmp_path / "map")
     assert linkmap.pieces == [Piece(0x1000, 0x1001, "a.o"), Piece(0x1001, 0x1002, "b.o"), Piece(0x2008, 0x2018, "b.o")]
     assert ranges.report(linkmap) == "0x0000000000002000 0x8 shared by a.o and b.o\n"
@@ -281,14 +335,18 @@ def test_link_time_optimisation(tmp_path, mode):
     run("clang", "-O2", f"-flto={mode}", "-c", "a.c", "b.c", cwd=tmp_path)
     objects = ["a.o", "b.o", *assemble(tmp_path, c=".globl c\nc: ret\n")]
     run("ld.lld", "-r", "--thinlto-cache-dir=cache", "-Map=object.map", "-o", "vmlinux.o", *objects, cwd=tmp_path)
-    (tmp_path / "script.lds").write_text("SECTIONS { .text 0x1000 : { *(.text) *(.text.*) } /DISCARD/ : { *(.eh_frame) } }")
+    (tmp_path / "script.lds").write_text(
+        "SECTIONS { .text 0x1000 : { *(.text) *(.text.*) } /DISCARD/ : { *(.eh_frame) } }"
+    )
     run("ld.lld", "-T", "script.lds", "-Map=image.map", "-o", "image", "vmlinux.o", cwd=tmp_path)
     linkmap = read(tmp_path / "image.map", tmp_path / "object.map")
     assert {piece.path for piece in linkmap.pieces} == {"c.o"}
     assert {entry.why.split(":")[1] for entry in linkmap.unattributed} == {
         " compiled at link time, and the map does not say from which objects"
     }
-    unknown = {name for address, _, name in image_symbols(tmp_path, "image") if attribution(linkmap, address, name) is None}
+    unknown = {
+        name for address, _, name in image_symbols(tmp_path, "image") if attribution(linkmap, address, name) is None
+    }
     assert unknown == {"a", "b"}
 
 
@@ -317,7 +375,9 @@ def test_thin_link_time_optimisation(tmp_path):
     run("clang", "-O2", "-flto=thin", "-ffunction-sections", "-c", *(f"{name}.c" for name in sources), cwd=tmp_path)
     objects = [*(f"{name}.o" for name in sources), *assemble(tmp_path, asm=".globl die\ndie: ret\n")]
     run("ld.lld", "-r", "--thinlto-cache-dir=cache", "-Map=object.map", "-o", "vmlinux.o", *objects, cwd=tmp_path)
-    (tmp_path / "script.lds").write_text("SECTIONS { .text 0x1000 : { *(.text) *(.text.*) } /DISCARD/ : { *(.eh_frame) } }")
+    (tmp_path / "script.lds").write_text(
+        "SECTIONS { .text 0x1000 : { *(.text) *(.text.*) } /DISCARD/ : { *(.eh_frame) } }"
+    )
     run("ld.lld", "-T", "script.lds", "-Map=image.map", "-o", "image", "vmlinux.o", cwd=tmp_path)
     linkmap = read(tmp_path / "image.map", tmp_path / "object.map", functions=functions_of(tmp_path, *objects))
     answers = {(name, attribution(linkmap, address, name)) for address, _, name in image_symbols(tmp_path, "image")}
@@ -357,7 +417,13 @@ def test_a_section_that_a_tool_added(tmp_path):
     objects = tree(tmp_path)
     relocatable(tmp_path, "ld", objects)
     (tmp_path / "sites").write_bytes(bytes(24))
-    run("objcopy", "--add-section=.text.hot_sites=sites", "--set-section-flags=.text.hot_sites=alloc,code", "vmlinux.o", cwd=tmp_path)
+    run(
+        "objcopy",
+        "--add-section=.text.hot_sites=sites",
+        "--set-section-flags=.text.hot_sites=alloc,code",
+        "vmlinux.o",
+        cwd=tmp_path,
+    )
     map_path = link(tmp_path, "vmlinux.o")
     linkmap = read(map_path, tmp_path / "object.map")
     assert [(entry.size, entry.why) for entry in linkmap.unattributed] == [
@@ -372,7 +438,9 @@ def test_wrong_maps(tmp_path, linker):
     second = link(tmp_path, *objects[1:], "--defsym=first_a=1", linker=linker)
     with pytest.raises(InputError) as caught:
         image.confirm(read(first), elf.Elf(tmp_path / "image"), first, tmp_path)
-    assert str(caught.value).startswith(f"{first}: is the map of another link than {tmp_path}/image: .text from 0xffffffff81000000 to")
+    assert str(caught.value).startswith(
+        f"{first}: is the map of another link than {tmp_path}/image: .text from 0xffffffff81000000 to"
+    )
     with pytest.raises(InputError) as caught:
         read(second, first)
     assert str(caught.value) == (
@@ -451,11 +519,23 @@ def test_whole_map(tmp_path):
     "content, message",
     [
         ("", ":1: no line reads 'Linker script and memory map', so this is not a whole GNU ld map"),
-        ("Linkerscript und Memory-Map\n\n.text 0x1 0x1\n", ":4: no line reads 'Linker script and memory map', so this is not"),
-        ("Linker script and memory map\n .text  0x10  0x2 a.o\n", ":2: an input section before any output section\n    .text"),
+        (
+            "Linkerscript und Memory-Map\n\n.text 0x1 0x1\n",
+            ":4: no line reads 'Linker script and memory map', so this is not",
+        ),
+        (
+            "Linker script and memory map\n .text  0x10  0x2 a.o\n",
+            ":2: an input section before any output section\n    .text",
+        ),
         ("  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 .text\n", ":2: not a line of an LLD map\n    10 10 1 .text"),
-        ("  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 1         a.o:(.x)\n", ":2: an input section before any output section"),
-        ("  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 1 .text\n", ":3: the linker map stops in the middle\n  run the link again"),
+        (
+            "  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 1         a.o:(.x)\n",
+            ":2: an input section before any output section",
+        ),
+        (
+            "  VMA  LMA  Size Align Out  In  Symbol\n10 10 1 1 .text\n",
+            ":3: the linker map stops in the middle\n  run the link again",
+        ),
     ],
 )
 def test_not_a_map(tmp_path, content, message):
@@ -483,8 +563,18 @@ def test_not_a_ranges_file(tmp_path, content, message):
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 2**20), st.integers(0, 2**20), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))),
-    st.sets(st.tuples(st.integers(0, 2**64 - 1), st.from_regex(r"[A-Za-z_.$]+", fullmatch=True), st.none() | st.just("a b/c.o"))),
+    st.lists(
+        st.tuples(
+            st.integers(1, 2**20),
+            st.integers(0, 2**20),
+            st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
+        )
+    ),
+    st.sets(
+        st.tuples(
+            st.integers(0, 2**64 - 1), st.from_regex(r"[A-Za-z_.$]+", fullmatch=True), st.none() | st.just("a b/c.o")
+        )
+    ),
 )
 def test_ranges_round_trip(tmp_path_factory, sizes, labels):
     pieces, position = [], 2**63
@@ -501,8 +591,20 @@ def test_ranges_round_trip(tmp_path_factory, sizes, labels):
 
 
 LINES = {
-    "Linker script and memory map": [".text  0x10  0x9", " .text  0x10  0x2 a.o", ".text", " .text.unlikely", " " * 16 + "0x10  0x2 a.o", "OUTPUT(a b)"],
-    "VMA LMA Size Align Out In Symbol".replace(" ", "    "): ["10 10 9 1 .text", "10 10 2 1 " + " " * 8 + "a.o:(.text)", "12 12 0 1 " + " " * 16 + "a", "0 0 0 1         <internal>:(.strtab)"],
+    "Linker script and memory map": [
+        ".text  0x10  0x9",
+        " .text  0x10  0x2 a.o",
+        ".text",
+        " .text.unlikely",
+        " " * 16 + "0x10  0x2 a.o",
+        "OUTPUT(a b)",
+    ],
+    "VMA LMA Size Align Out In Symbol".replace(" ", "    "): [
+        "10 10 9 1 .text",
+        "10 10 2 1 " + " " * 8 + "a.o:(.text)",
+        "12 12 0 1 " + " " * 16 + "a",
+        "0 0 0 1         <internal>:(.strtab)",
+    ],
 }
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-
-from pipeline import elf, symbols
-from pipeline.linkmap import image, read
 from test_linkmap import attribution, definitions, image_symbols, run
+
+from kallmodsyms import elf, symbols
+from kallmodsyms.linkmap import image, read
 
 # Two functions within reach of each other and one beyond that of a call instruction.
 SCRIPT = """
@@ -55,9 +55,21 @@ far: CALL next
 # Architecture: its call instruction; and, for each linker that knows it, the names of the stubs which that makes. GNU ld for
 # powerpc adds nameless ones to the object itself; RISC-V's linkers shorten the calls instead.
 CALLS = {
-    "aarch64": ("bl", {"gnu": {"__far_veneer", "__next_veneer"}, "lld": {"__AArch64AbsLongThunk_far", "__AArch64AbsLongThunk_next"}}),
-    "arm": ("bl", {"gnu": {"__far_veneer", "__next_veneer"}, "lld": {"__ARMv5ABSLongThunk_far", "__ARMv5ABSLongThunk_next"}}),
-    "powerpc64": ("bl", {"gnu": {"00000018.plt_branch.far", "0000001e.plt_branch.next"}, "lld": {"__long_branch_far", "__long_branch_next"}}),
+    "aarch64": (
+        "bl",
+        {"gnu": {"__far_veneer", "__next_veneer"}, "lld": {"__AArch64AbsLongThunk_far", "__AArch64AbsLongThunk_next"}},
+    ),
+    "arm": (
+        "bl",
+        {"gnu": {"__far_veneer", "__next_veneer"}, "lld": {"__ARMv5ABSLongThunk_far", "__ARMv5ABSLongThunk_next"}},
+    ),
+    "powerpc64": (
+        "bl",
+        {
+            "gnu": {"00000018.plt_branch.far", "0000001e.plt_branch.next"},
+            "lld": {"__long_branch_far", "__long_branch_next"},
+        },
+    ),
     "powerpc": ("bl", {"gnu": set(), "lld": {"__LongThunk_far", "__LongThunk_next"}}),
     "riscv64": ("call", {"gnu": set(), "lld": set()}),
     "s390x": ("brasl %r14,", {"gnu": set()}),
@@ -66,14 +78,27 @@ CALLS = {
 SUFFIX = {"arm": "linux-gnueabihf"}
 
 
-@pytest.mark.parametrize("architecture, linker", [(name, linker) for name, (_, stubs) in CALLS.items() for linker in stubs])
+@pytest.mark.parametrize(
+    "architecture, linker", [(name, linker) for name, (_, stubs) in CALLS.items() for linker in stubs]
+)
 def test_added_and_removed_code(tmp_path, architecture, linker):
     call, stubs = CALLS[architecture]
     tool = f"{architecture}-{SUFFIX.get(architecture, 'linux-gnu')}"
     for name, source in {"a": NEAR, "b": FAR}.items():
-        subprocess.run([f"{tool}-as", "-o", tmp_path / f"{name}.o"], input=source.replace("CALL", call), text=True, check=True)
+        subprocess.run(
+            [f"{tool}-as", "-o", tmp_path / f"{name}.o"], input=source.replace("CALL", call), text=True, check=True
+        )
     (tmp_path / "script.lds").write_text(SCRIPT)
-    command = [f"{tool}-ld" if linker == "gnu" else "ld.lld", "-T", "script.lds", "-Map=map", "-o", "image", "a.o", "b.o"]
+    command = [
+        f"{tool}-ld" if linker == "gnu" else "ld.lld",
+        "-T",
+        "script.lds",
+        "-Map=map",
+        "-o",
+        "image",
+        "a.o",
+        "b.o",
+    ]
     run(*command, cwd=tmp_path)
 
     linkmap = read(tmp_path / "map")
@@ -82,7 +107,9 @@ def test_added_and_removed_code(tmp_path, architecture, linker):
     truth = definitions(tmp_path, ["a.o", "b.o"])
     # Mapping symbols ($x, $d) have one name for many places.
     answers = {
-        name: attribution(linkmap, address, name) for address, _, name in image_symbols(tmp_path, "image") if not name.startswith("$")
+        name: attribution(linkmap, address, name)
+        for address, _, name in image_symbols(tmp_path, "image")
+        if not name.startswith("$")
     }
     assert answers == {name: truth.get(name) for name in answers}
     assert set(answers) == {name for name in truth if not name.startswith("$")} | stubs[linker] | {"_text", "_etext"}

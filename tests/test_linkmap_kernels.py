@@ -13,13 +13,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 import truth
 from conftest import linux_tree
-from pipeline import configured, kbuild, stages, symbols
-from pipeline.kallsyms import owners
-from pipeline.linkmap import builtin_ranges, ranges, read
 from test_linkmap import attribution
+
+from kallmodsyms import configured, kbuild, stages, symbols
+from kallmodsyms.kallsyms import owners
+from kallmodsyms.linkmap import builtin_ranges, ranges, read
 
 pytestmark = pytest.mark.long
 
@@ -92,7 +92,9 @@ class Build:
     def ranges(self) -> ranges.Ranges:
         """What goes into the tables, by way of the file."""
         path = self.directory / ".tmp_vmlinux.ranges"
-        found = stages.ranges(self.directory / "vmlinux.map", self.object_map, self.directory / "vmlinux", self.directory)
+        found = stages.ranges(
+            self.directory / "vmlinux.map", self.object_map, self.directory / "vmlinux", self.directory
+        )
         path.write_text(ranges.text(found))
         return ranges.parse(path)
 
@@ -104,7 +106,9 @@ class Build:
         command = (self.directory / ".vmlinux.o.cmd").read_text().splitlines()[0]
         members = []
         for archive in re.findall(r"\S+\.a\b", command):
-            members += subprocess.run(["ar", "t", archive], cwd=self.directory, check=True, capture_output=True, text=True).stdout.split()
+            members += subprocess.run(
+                ["ar", "t", archive], cwd=self.directory, check=True, capture_output=True, text=True
+            ).stdout.split()
         if self.arch == "um":  # The compiler links, and adds its own.
             for name in ("crt1.o", "crti.o", "crtbegin.o", "crtend.o", "crtn.o"):
                 found = subprocess.run(["gcc", f"-print-file-name={name}"], check=True, capture_output=True, text=True)
@@ -116,7 +120,9 @@ class Build:
         if path.startswith("/"):
             return ()
         known = self.builtin()
-        return tuple(sorted(owners.module_name(name + ".o") for name in truth.modfile(self.directory, path) if name in known))
+        return tuple(
+            sorted(owners.module_name(name + ".o") for name in truth.modfile(self.directory, path) if name in known)
+        )
 
     def builtin(self) -> set[str]:
         """The built-in modules by modules.builtin: `fs/ext4/ext4`."""
@@ -165,9 +171,14 @@ def test_every_text_symbol_has_its_modules(build, capsys):
     boundary = {(label.address, label.name): label.path for label in found.labels}
     attributed = owners.attribute(table, found.pieces, build.modules(), boundary)
     text = [index for index, letter in enumerate(table.types) if letter in b"tTwW"]
-    ours = counted([table.names[index].decode() for index in text], [attributed.lists[attributed.of_symbols[index]] for index in text])
+    ours = counted(
+        [table.names[index].decode() for index in text],
+        [attributed.lists[attributed.of_symbols[index]] for index in text],
+    )
     objects = build.objects()
-    comparison = truth.Comparison(truth.expected(build.directory, objects, {path: build.names_of(path) for path in objects}), ours)
+    comparison = truth.Comparison(
+        truth.expected(build.directory, objects, {path: build.names_of(path) for path in objects}), ours
+    )
     with capsys.disabled():
         print(f"\n{build.directory.name}: {len(text)} text symbols, modules: {comparison}")
     assert (comparison.missing, comparison.extra, comparison.wrong, comparison.unknown) == ([], [], [], [])

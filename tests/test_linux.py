@@ -11,8 +11,8 @@ import hook
 import pytest
 import truth
 
-from pipeline import boot
-from pipeline.kallsyms import reader
+from kallmodsyms import boot
+from kallmodsyms.kallsyms import reader
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +53,9 @@ def test_modules_of_known_symbols(built):
 
 
 def members(built, archive):
-    return subprocess.run(["ar", "t", archive], cwd=built, capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(
+        ["ar", "t", archive], cwd=built, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
 
 def tristate_modules(built, targets):
@@ -61,7 +63,9 @@ def tristate_modules(built, targets):
     Kbuild file that lists that module, by which symbol; scripts/kconfig's own word for a tristate is `tristate`."""
     tree = Path((built / "source").resolve())
     kconfig = "\n".join(path.read_text(errors="replace") for path in tree.rglob("Kconfig*") if path.is_file())
-    tristates = set(re.findall(r"^(?:menu)?config (\w+)\n(?:[ \t].*\n|\n|#.*\n)*?[ \t]+(?:def_)?tristate\b", kconfig, re.MULTILINE))
+    tristates = set(
+        re.findall(r"^(?:menu)?config (\w+)\n(?:[ \t].*\n|\n|#.*\n)*?[ \t]+(?:def_)?tristate\b", kconfig, re.MULTILINE)
+    )
     owners = {}
     for target in targets:
         modules = []
@@ -69,7 +73,9 @@ def tristate_modules(built, targets):
             directory, _, name = module.rpartition("/")
             makefile = next(p for p in (tree / directory / "Kbuild", tree / directory / "Makefile") if p.is_file())
             text = makefile.read_text().replace("\\\n", " ")
-            symbols = re.findall(rf"^obj-\$\(CONFIG_(\w+)\)\s*[:+]?=(?:.*\s)?{re.escape(name)}\.o(?:\s|$)", text, re.MULTILINE)
+            symbols = re.findall(
+                rf"^obj-\$\(CONFIG_(\w+)\)\s*[:+]?=(?:.*\s)?{re.escape(name)}\.o(?:\s|$)", text, re.MULTILINE
+            )
             if any(symbol in tristates for symbol in symbols):
                 modules.append(name.replace("-", "_"))
         owners[target] = tuple(sorted(modules))
@@ -87,7 +93,19 @@ def test_every_symbol_against_the_commands_that_compiled_it(built):
 
 
 def test_list_agrees_with_the_objects(built, linux_6_1):
-    command = [sys.executable, "-m", "pipeline.cli", "thick", "--check", "--arch", "x86_64", "--tree", linux_6_1, "--objdir", built]
+    command = [
+        sys.executable,
+        "-m",
+        "kallmodsyms",
+        "thick",
+        "--check",
+        "--arch",
+        "x86_64",
+        "--tree",
+        linux_6_1,
+        "--objdir",
+        built,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
@@ -95,7 +113,15 @@ def test_list_agrees_with_the_objects(built, linux_6_1):
 def test_later_make_goes_on_from_our_image(built, linux_6_1):
     """bzImage is made of the same vmlinux, whose tables are still there."""
     before = (built / "vmlinux").read_bytes()
-    command = [sys.executable, "-m", "doit", "profile=config/linux-small.yaml", f"tree={linux_6_1}", f"objdir={built}", "bzimage"]
+    command = [
+        sys.executable,
+        "-m",
+        "doit",
+        "profile=config/linux-small.yaml",
+        f"tree={linux_6_1}",
+        f"objdir={built}",
+        "bzimage",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert (built / "vmlinux").read_bytes() == before
@@ -116,7 +142,7 @@ def test_switched_off_nothing_is_left(built, linux_6_1, tmp_path):
     objdir = tmp_path / "objdir"
     shutil.copytree(built, objdir, symlinks=True)
     images = []
-    ours = f"{sys.executable} -m pipeline.cli link --no-modules --"
+    ours = f"{sys.executable} -m kallmodsyms link --no-modules --"
     for program in (f"sh {linux_6_1}/scripts/link-vmlinux.sh", f"PYTHONPATH={ROOT} {ours}"):
         done = hook.run(linux_6_1, objdir, f"{program} {LINKER}")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -135,7 +161,9 @@ def test_the_words_of_the_readme_for_make(built, linux_6_1, make_linux):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = f"make -C {linux_6_1} O={built} ARCH=x86 -j{os.cpu_count()} vmlinux bzImage modules {words}"
     (built / "lib/crc7.ko").unlink(missing_ok=True)
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert "  KSYMS   .tmp_vmlinux1.kallsyms.S\n" in done.stdout
     assert (built / "lib/crc7.ko").exists()

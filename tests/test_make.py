@@ -1,4 +1,4 @@
-"""pipeline.make against GNU make 4.3 itself: the same makefile, and everything that `$(info)` prints."""
+"""kallmodsyms.make against GNU make 4.3 itself: the same makefile, and everything that `$(info)` prints."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
-from pipeline.make import Evaluator, Program, Sources
+from kallmodsyms.errors import InputError
+from kallmodsyms.make import Evaluator, Program, Sources
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "FROM_ENV": "e$$v", "LC_ALL": "C"}
 COMMAND_LINE = {"FROM_CMD": "c d"}
@@ -476,8 +476,11 @@ MISTAKES = {
     "error": ("\n\n$(error it is wrong)\n", 3, "it is wrong"),
     "include-cycle": ("include Makefile\n", 1, "includes go round: DIR/Makefile -> DIR/Makefile"),
     "endless-call": ("f = $(call f)\nA := $(call f)\n", 2, "the expansion of this line nests too deeply"),
-    "late-word": ("A := $(word $(shell echo x),a)\nB := $(A:a=b)\nifdef A\nendif\n", 3,
-                  "non-numeric first argument to 'word' function: 'x'"),  # fmt: skip
+    "late-word": (
+        "A := $(word $(shell echo x),a)\nB := $(A:a=b)\nifdef A\nendif\n",
+        3,
+        "non-numeric first argument to 'word' function: 'x'",
+    ),  # fmt: skip
 }
 
 
@@ -557,7 +560,10 @@ def test_equal_commands_run_once(tmp_path):
 
 
 def test_records_what_it_read_and_looked_for(around):
-    write(around, "-include a.mk missing.mk\nA := $(wildcard *.mk gone)$(file <sub/y.c)\nifdef ABSENT\nendif\nB := $(HOME)\n")
+    write(
+        around,
+        "-include a.mk missing.mk\nA := $(wildcard *.mk gone)$(file <sub/y.c)\nifdef ABSENT\nendif\nB := $(HOME)\n",
+    )
     base = Evaluator(around)
     base.set_environment(ENVIRONMENT)
     evaluator = Evaluator(around, base=base.local)
@@ -579,7 +585,9 @@ def test_virtual_files(tmp_path):
 
 
 def test_bytes_that_are_not_utf8_survive(tmp_path):
-    (tmp_path / "Makefile").write_bytes(b"A := \xff\xe9 # \xfe\nB := $(sort $(A) \xc3\xa9)\n$(info $(A) $(B))\nall: ;\n")
+    (tmp_path / "Makefile").write_bytes(
+        b"A := \xff\xe9 # \xfe\nB := $(sort $(A) \xc3\xa9)\n$(info $(A) $(B))\nall: ;\n"
+    )
     assert ours(tmp_path) == gnu_make(tmp_path)
 
 
@@ -590,12 +598,16 @@ WORDS = st.sampled_from(["a", "b.o", "c.c", "d/", "y", "m", "", "%", "a%b", "-x"
 
 
 def _function(arguments):
-    one = st.tuples(st.sampled_from("strip sort words firstword lastword dir notdir suffix basename".split()), arguments)
-    two = st.tuples(
-        st.sampled_from("filter filter-out findstring addprefix addsuffix join".split()), st.tuples(arguments, arguments)
+    one = st.tuples(
+        st.sampled_from(["strip", "sort", "words", "firstword", "lastword", "dir", "notdir", "suffix", "basename"]),
+        arguments,
     )
-    three = st.tuples(st.sampled_from("subst patsubst if".split()), st.tuples(arguments, arguments, arguments))
-    many = st.tuples(st.sampled_from("or and".split()), st.lists(arguments, min_size=1, max_size=3).map(tuple))
+    two = st.tuples(
+        st.sampled_from(["filter", "filter-out", "findstring", "addprefix", "addsuffix", "join"]),
+        st.tuples(arguments, arguments),
+    )
+    three = st.tuples(st.sampled_from(["subst", "patsubst", "if"]), st.tuples(arguments, arguments, arguments))
+    many = st.tuples(st.sampled_from(["or", "and"]), st.lists(arguments, min_size=1, max_size=3).map(tuple))
     loop = arguments.map(lambda text: f"$(foreach x,{text},[$(x)$(A)])")
     call = st.tuples(st.sampled_from(["f", "g"]), arguments).map(lambda pair: f"$(call {pair[0]},{pair[1]})")
     shell = st.sampled_from(["$(shell echo a b.o)", "$(shell true)", "$(shell echo y; echo m)"])
@@ -610,8 +622,9 @@ def _function(arguments):
 
 TEXTS = st.recursive(
     WORDS,
-    lambda inner: st.one_of(_function(inner), st.lists(inner, min_size=1, max_size=3).map(" ".join),
-                            st.tuples(inner, inner).map("".join)),  # fmt: skip
+    lambda inner: st.one_of(
+        _function(inner), st.lists(inner, min_size=1, max_size=3).map(" ".join), st.tuples(inner, inner).map("".join)
+    ),  # fmt: skip
     max_leaves=6,
 )
 STATEMENTS = st.recursive(
@@ -636,7 +649,8 @@ STATEMENTS = st.recursive(
 )  # fmt: skip
 MAKEFILES = st.lists(STATEMENTS, min_size=1, max_size=12).map("\n".join)
 SHOW = "".join(
-    f"\n$(info {name} [$({name})] [$(value {name})] $(origin {name}) $(flavor {name}))" for name in "A B C obj-y".split()
+    f"\n$(info {name} [$({name})] [$(value {name})] $(origin {name}) $(flavor {name}))"
+    for name in ["A", "B", "C", "obj-y"]
 )
 
 
@@ -645,7 +659,9 @@ def _compare(directory: Path, makefile: str) -> None:
     assert ours(directory) == gnu_make(directory)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(MAKEFILES)
 @example("A += $(shell true)\nA += $(shell true)\nifdef A\nB := 1\nendif")
 def test_generated_makefiles_mean_the_same(tmp_path, makefile):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import profile
-from pipeline.errors import InputError
+from kallmodsyms import profile
+from kallmodsyms.errors import InputError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from pathlib import Path
 import hook
 import pytest
 
-from pipeline import boot, provider
-from pipeline.kallsyms import reader
+from kallmodsyms import boot, provider
+from kallmodsyms.kallsyms import reader
 
 BUSYBOX = "/bin/busybox"
 AS_NOBODY = f'{BUSYBOX} su nobody -s /bin/sh -c "{BUSYBOX} cat'
@@ -56,7 +56,11 @@ def kernel_user(built, linux_6_1, module, tmp_path_factory):
     directory = tmp_path_factory.mktemp("kernel_user")
     shutil.copy(Path(__file__).with_name("kernel_user.c"), directory)
     (directory / "Makefile").write_text(f"obj-m := kernel_user.o\nccflags-y := -I{provider.SOURCES}\n")
-    subprocess.run(["make", "-C", linux_6_1, f"O={built}", "ARCH=x86", f"M={directory}", "modules"], check=True, capture_output=True)
+    subprocess.run(
+        ["make", "-C", linux_6_1, f"O={built}", "ARCH=x86", f"M={directory}", "modules"],
+        check=True,
+        capture_output=True,
+    )
     return directory / "kernel_user.ko"
 
 
@@ -75,7 +79,9 @@ def functions(built):
 def booted(built, module, kernel_user, functions):
     """What root and nobody read, /proc/kallsyms, and the console."""
     inside = ",".join(hex(address + size - 1) for address, size, _ in functions)
-    commands = COMMANDS + ASK.format(busybox=BUSYBOX, addresses=inside, shared=hex(dict((name, at) for at, _, name in functions)["lio_get_regs_len"]))
+    commands = COMMANDS + ASK.format(
+        busybox=BUSYBOX, addresses=inside, shared=hex(dict((name, at) for at, _, name in functions)["lio_get_regs_len"])
+    )
     found = boot.run(built, ["/lines", "/kallsyms", "/nobody"], commands=commands, extra=[module, kernel_user])
     return *(content.decode() for content in found.contents), found.console
 
@@ -91,11 +97,16 @@ def test_loaded_modules_follow_with_the_sizes_of_their_symbols(booted, module, b
     root, *_ = booted
     loaded = root[len((built / "kallmodsyms").read_text()) :].splitlines()
     assert all(line.endswith("\t[crc7]") for line in loaded)
-    symbols = {name: int(size, 16) for size, name in (re.fullmatch(r"\S+ (\S+) \S (\S+)\t\[crc7\]", line).groups() for line in loaded)}
+    symbols = {
+        name: int(size, 16)
+        for size, name in (re.fullmatch(r"\S+ (\S+) \S (\S+)\t\[crc7\]", line).groups() for line in loaded)
+    }
     nm = subprocess.run(["nm", "-S", module], capture_output=True, text=True, check=True).stdout
     sizes = {words[3]: int(words[1], 16) for line in nm.splitlines() if len(words := line.split()) == 4}
     assert symbols["crc7_be_syndrome_table"] == 256
-    assert {name: size for name, size in symbols.items() if size} == {name: sizes[name] for name in symbols if sizes.get(name)}
+    assert {name: size for name, size in symbols.items() if size} == {
+        name: sizes[name] for name in symbols if sizes.get(name)
+    }
 
 
 def test_every_line_of_kallsyms_is_there_in_its_order(booted):
@@ -145,7 +156,7 @@ def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
 COMPILE = f"""
 import os, subprocess, sys
 sys.path.insert(0, "{Path(__file__).parent.parent}")
-from pipeline import provider
+from kallmodsyms import provider
 def make(makefile, *goals):
     subprocess.run([os.environ["MAKE"], "-f", os.path.join(os.environ["srctree"], makefile), *goals], check=True)
 provider.FOLDER = "checked-provider"

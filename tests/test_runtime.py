@@ -1,4 +1,4 @@
-"""The C reader in pipeline/runtime against listings that were known before their tables were encoded.
+"""The C reader in pipeline/kallmodsyms/runtime against listings that were known before their tables were encoded.
 
 The encoder below is the tests' own, written from docs/design.md ("Module tables", "Sizes") and from scripts/kallsyms.c, so that a
 mistake of the package's generator cannot hide in both. Big-endian and 32-bit programs run under qemu's user emulation.
@@ -17,17 +17,37 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-RUNTIME = Path(__file__).parents[1] / "pipeline" / "runtime"
+RUNTIME = Path(__file__).parents[1] / "pipeline" / "kallmodsyms" / "runtime"
 HARNESS = Path(__file__).with_name("runtime_harness.c")
-WARNINGS = "-Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wdeclaration-after-statement -Werror".split()
+WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Wshadow",
+    "-Wmissing-prototypes",
+    "-Wstrict-prototypes",
+    "-Wdeclaration-after-statement",
+    "-Werror",
+]
 
 ADDRESSES, OFFSETS, OFFSETS_PERCPU = range(3)
 DENSE, COMPACT, NO_SIZES = "dense", "compact", "none"
 ABSENT = 0xFFFFFFFF
-TABLES = (
-    "addresses names markers token_table token_index module_addresses modules module_names module_exceptions "
-    "sizes size_codes size_markers objects object_names"
-).split()
+TABLES = [
+    "addresses",
+    "names",
+    "markers",
+    "token_table",
+    "token_index",
+    "module_addresses",
+    "modules",
+    "module_names",
+    "module_exceptions",
+    "sizes",
+    "size_codes",
+    "size_markers",
+    "objects",
+    "object_names",
+]
 
 
 @dataclass(frozen=True)
@@ -179,10 +199,19 @@ def encode(image, machine):
         "size_markers": numbers(list(itertools.accumulate(map(len, size_codes), initial=0))[:-1][::256])
         if image.sizes == COMPACT
         else None,
-        "objects": numbers(v for i, end in sorted(image.objects.items()) for v in (i, object_names.index(b"\0%b\0" % end.encode()) + 1)),
+        "objects": numbers(
+            v for i, end in sorted(image.objects.items()) for v in (i, object_names.index(b"\0%b\0" % end.encode()) + 1)
+        ),
         "object_names": object_names,
     }
-    counts = [image.encoding, len(image.symbols), len(image.runs), len(image.exceptions), len(image.objects), image.base]
+    counts = [
+        image.encoding,
+        len(image.symbols),
+        len(image.runs),
+        len(image.exceptions),
+        len(image.objects),
+        image.base,
+    ]
     return {"counts": counts, **tables}
 
 
@@ -206,7 +235,18 @@ def build_harness(tmp_path_factory):
         if (machine, flags) not in built:
             program = tmp_path_factory.mktemp("harness") / "harness"
             linkage = () if flags else ("-static",)
-            command = [machine.compiler, "-std=gnu11", "-O2", "-g", *WARNINGS, *flags, *linkage, f"-I{RUNTIME}", "-o", program]
+            command = [
+                machine.compiler,
+                "-std=gnu11",
+                "-O2",
+                "-g",
+                *WARNINGS,
+                *flags,
+                *linkage,
+                f"-I{RUNTIME}",
+                "-o",
+                program,
+            ]
             subprocess.run([*command, HARNESS, RUNTIME / "kallmodsyms.c"], check=True)
             built[machine, flags] = program
         return built[machine, flags]
@@ -240,7 +280,10 @@ def sample(machine, encoding=OFFSETS, sizes=COMPACT):
     """600 symbols: two markers' worth, aliases, gaps, an overlap, a size past every code, a name of 300 bytes, all sorts of owners."""
     base = 0xC0000000 if machine.bits == 32 else 0xFFFFFFFF81000000
     pick = random.Random(5)
-    symbols, address = [Symbol(8 * i, 8, "A", f"per_cpu_{i}") for i in range(6)] if encoding == OFFSETS_PERCPU else [], base
+    symbols, address = (
+        [Symbol(8 * i, 8, "A", f"per_cpu_{i}") for i in range(6)] if encoding == OFFSETS_PERCPU else [],
+        base,
+    )
     for index in range(600 - len(symbols)):
         gap = pick.choice([0, 0, 16, 48, 4096])
         size = max(0, pick.choice([gap, gap - 3, gap + 5, 0, gap // 2]))
@@ -266,12 +309,18 @@ def images(draw, machine):
     addresses = list(itertools.accumulate(draw(st.lists(spans, max_size=300)), initial=base))
     letters = st.text("abt_T$.0é~", max_size=12)
     symbols = [Symbol(a, draw(spans), draw(st.sampled_from("tTwWdDBrA")), draw(letters)) for a in addresses]
-    modules = st.lists(st.sampled_from(["ext4", "xfs", "a_b", "z" * 60]), unique=True, max_size=3).map(sorted).map(tuple)
+    modules = (
+        st.lists(st.sampled_from(["ext4", "xfs", "a_b", "z" * 60]), unique=True, max_size=3).map(sorted).map(tuple)
+    )
     starts = sorted(draw(st.sets(st.integers(base, addresses[-1] + 9), max_size=9)))
     runs = [(start, draw(modules)) for start in starts[:-1]] + [(start, ()) for start in starts[-1:]]
     texts = [i for i, s in enumerate(symbols) if s.type in "tTwW"]
     exceptions = {i: draw(modules) for i in draw(st.sets(st.sampled_from(texts), max_size=4))} if texts else {}
-    objects = {i: draw(st.sampled_from(["a.o", "b/a.o"])) for i in draw(st.sets(st.sampled_from(texts), max_size=4))} if texts else {}
+    objects = (
+        {i: draw(st.sampled_from(["a.o", "b/a.o"])) for i in draw(st.sets(st.sampled_from(texts), max_size=4))}
+        if texts
+        else {}
+    )
     sizes = draw(st.sampled_from([DENSE, COMPACT, NO_SIZES]))
     return Image(symbols, runs, exceptions, objects, encoding, 0 if encoding == ADDRESSES else base, sizes)
 
@@ -313,7 +362,9 @@ def test_a_line_of_each_kind(harness):
     ]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_listing_of_any_image(harness, data):
     image = data.draw(images(harness.machine))
@@ -344,7 +395,9 @@ def test_lookup_is_by_address(harness):
         return f"{(covering or here)[0]} {values[image.owners_at(address)]}\n"
 
     probes = sorted({s.address + step for s in image.symbols for step in (-1, 0, 1, 15, s.size, s.size - 1)})
-    assert lines(harness(encode(image, harness.machine), "lookup", *probes)) == [expected(address) for address in probes]
+    assert lines(harness(encode(image, harness.machine), "lookup", *probes)) == [
+        expected(address) for address in probes
+    ]
 
 
 DAMAGE = {
@@ -376,7 +429,9 @@ def test_damage_is_reported_by_table_and_offset(build_harness, table):
         case = encode(image, machine)
     damage, fault = DAMAGE[table]
     case[table] = damage(case[table])
-    process = subprocess.run([build_harness(machine), "kallmodsyms"], input=pack(case, machine), capture_output=True, timeout=60)
+    process = subprocess.run(
+        [build_harness(machine), "kallmodsyms"], input=pack(case, machine), capture_output=True, timeout=60
+    )
     assert process.returncode == 3
     assert re.fullmatch(rf"{fault}( \d+)?\n", process.stderr.decode())
     assert not process.stdout or process.stdout.endswith(b"\n")  # no half line
@@ -428,8 +483,26 @@ def test_damaged_tables_do_no_harm(build_harness):
     """Under AddressSanitizer and UBSan: no report, no hang, and every table is found damaged at least once."""
     machine = MACHINES["x86_64"]
     program = build_harness(machine, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    labels = {"offsets", "addresses", "names", "markers", "token_table", "token_index", "module_offsets", "module_addresses"}
-    labels |= {"modules", "module_names", "module_exceptions", "sizes", "size_codes", "size_markers", "objects", "object_names"}
+    labels = {
+        "offsets",
+        "addresses",
+        "names",
+        "markers",
+        "token_table",
+        "token_index",
+        "module_offsets",
+        "module_addresses",
+    }
+    labels |= {
+        "modules",
+        "module_names",
+        "module_exceptions",
+        "sizes",
+        "size_codes",
+        "size_markers",
+        "objects",
+        "object_names",
+    }
     assert fuzz(program, machine, 1, 4000) == {"sound"} | {f"kallsyms_{label}" for label in labels}
 
 
@@ -445,8 +518,22 @@ def test_freestanding_and_without_warnings(tmp_path, flags):
     """No header of a C library, no warning, and no function of one called but those that a compiler may always call."""
     for source in (RUNTIME / "kallmodsyms.c", RUNTIME / "kallmodsyms_linked.c"):
         target = tmp_path / "reader.o"
-        command = [*flags, "-std=gnu11", "-ffreestanding", "-nostdinc", "-O2", "-fno-pie", "-c", "-o", target, source, *WARNINGS]
-        include = subprocess.run([flags[0], "-print-file-name=include"], capture_output=True, text=True, check=True).stdout.strip()
+        command = [
+            *flags,
+            "-std=gnu11",
+            "-ffreestanding",
+            "-nostdinc",
+            "-O2",
+            "-fno-pie",
+            "-c",
+            "-o",
+            target,
+            source,
+            *WARNINGS,
+        ]
+        include = subprocess.run(
+            [flags[0], "-print-file-name=include"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         subprocess.run([*command, "-isystem", include], check=True)
         wanted = subprocess.run(["nm", "-u", target], capture_output=True, text=True, check=True).stdout.split()
         assert {name for name in wanted if len(name) > 1 and not name.startswith("kallsyms_")} <= {"memcpy", "memset"}

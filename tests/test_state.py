@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.state import State, headers, mentioned_symbols
+from kallmodsyms.state import State, headers, mentioned_symbols
 
 
 def made(base, **changes):
@@ -82,5 +82,7 @@ def test_dependency_file(tmp_path):
 
 
 def test_mentioned_symbols(tmp_path):
-    (tmp_path / "a.c").write_text("#ifdef CONFIG_FOO\n#if IS_ENABLED(CONFIG_BAR_MODULE) || XCONFIG_NO\nCONFIG_\n#endif\n")
+    (tmp_path / "a.c").write_text(
+        "#ifdef CONFIG_FOO\n#if IS_ENABLED(CONFIG_BAR_MODULE) || XCONFIG_NO\nCONFIG_\n#endif\n"
+    )
     assert mentioned_symbols(["a.c", "absent.c"], str(tmp_path)) == {"FOO", "BAR"}

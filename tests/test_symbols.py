@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables_kit import TARGETS, table
 
-from pipeline import elf, strings, symbols
-from pipeline.errors import InputError
+from kallmodsyms import elf, strings, symbols
+from kallmodsyms.errors import InputError
 
 # Every kind of symbol that C can make; `weak_data` and `weak_code` differ in nm's letter, `common` has no address in the object.
 SOURCE_C = """
@@ -32,13 +32,27 @@ SOURCE_S = "".join(
     f'.section "{name}","{flags}",%{kind}\nS_{number}:\n.globl G_{number}\nG_{number}: .byte 0\n'
     for number, (name, flags, kind) in enumerate(
         (f"{name}{'' if kind == 'progbits' else '.z'}{flags}", flags, kind)
-        for name in (".odd", ".pdata.", ".idata$", ".edataX", ".debug_", ".line", ".zdebug_", ".drectve.", ".note.x", "plain")
+        for name in (
+            ".odd",
+            ".pdata.",
+            ".idata$",
+            ".edataX",
+            ".debug_",
+            ".line",
+            ".zdebug_",
+            ".drectve.",
+            ".note.x",
+            "plain",
+        )
         for flags in ("", "a", "aw", "ax", "awx", "w")
         for kind in ("progbits", "nobits")
     )
 ) + (
     ".text\n"
-    + "".join(f"{name}:\n" for name in ("bb", "aaaaaaaab", "aaaaaaaa", "aaaaaaaaa", "_b", "aaaaaaaaaaaaaaaaz", "aaaaaaaaaaaaaaaa", "A"))
+    + "".join(
+        f"{name}:\n"
+        for name in ("bb", "aaaaaaaab", "aaaaaaaa", "aaaaaaaaa", "_b", "aaaaaaaaaaaaaaaaz", "aaaaaaaaaaaaaaaa", "A")
+    )
     + ".globl absolute\nabsolute = 0x1234\nlocal_absolute = 7\n"
 )
 
@@ -82,7 +96,9 @@ def test_text_of_nm_read_back(objects, sizes, tmp_path):
         found = symbols.read(tmp_path / "map")
         assert found.nm(sizes) == text
         assert found.executable is None and found.byteorder is None
-        assert (found.sizes is not None) == (sizes and path.name != "s.o")  # Where nothing has a size, -S prints nothing.
+        assert (found.sizes is not None) == (
+            sizes and path.name != "s.o"
+        )  # Where nothing has a size, -S prints nothing.
 
 
 def test_executable_sections_are_those_of_readelf(objects):
@@ -90,7 +106,9 @@ def test_executable_sections_are_those_of_readelf(objects):
     path = files[3]
     lines = subprocess.run(["readelf", "-SW", path], capture_output=True, check=True, text=True).stdout.splitlines()
     fields = [line.partition("]")[2].split() for line in lines if line.startswith("  [")]
-    expected = sorted((int(f[2], 16), int(f[2], 16) + int(f[4], 16)) for f in fields if len(f) > 6 and "AX" in f[6] and int(f[4], 16))
+    expected = sorted(
+        (int(f[2], 16), int(f[2], 16) + int(f[4], 16)) for f in fields if len(f) > 6 and "AX" in f[6] and int(f[4], 16)
+    )
     assert expected and symbols.read(path).executable == tuple(expected)
 
 
@@ -147,7 +165,9 @@ def test_damaged_file_is_read_or_refused(objects, tmp_path_factory, data):
     """No exception but InputError, whatever bytes change."""
     original = objects[1][0].read_bytes()
     damaged = bytearray(original)
-    places = st.one_of(st.integers(0, 63), st.integers(0, len(original) - 1), st.integers(len(original) - 1500, len(original) - 1))
+    places = st.one_of(
+        st.integers(0, 63), st.integers(0, len(original) - 1), st.integers(len(original) - 1500, len(original) - 1)
+    )
     for _ in range(data.draw(st.integers(1, 6))):
         damaged[data.draw(places)] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "damaged.o"
@@ -171,7 +191,10 @@ def test_bytes_at_an_address(objects):
         image.bytes_at(1, 4)
 
 
-names = st.lists(st.binary(max_size=30).map(lambda name: name.replace(b"\0", b"a")) | st.text("ab", max_size=20).map(str.encode), max_size=40)
+names = st.lists(
+    st.binary(max_size=30).map(lambda name: name.replace(b"\0", b"a")) | st.text("ab", max_size=20).map(str.encode),
+    max_size=40,
+)
 
 
 @given(names)
@@ -179,13 +202,23 @@ def test_argsort_is_the_order_of_bytes(items):
     assert strings.argsort(items).tolist() == sorted(range(len(items)), key=items.__getitem__)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1) | st.integers(0, 2), st.text("ab", max_size=10).map(str.encode))))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 2**64 - 1) | st.integers(0, 2), st.text("ab", max_size=10).map(str.encode)
+        )
+    )
+)
 def test_argsort_by_keys_first(rows):
     keys = [np.array([row[column] for row in rows], np.uint64) for column in range(2)]
     assert strings.argsort([row[2] for row in rows], *keys).tolist() == sorted(range(len(rows)), key=rows.__getitem__)
 
 
-@given(names, st.binary(min_size=1, max_size=20).map(lambda part: part.replace(b"\0", b"a")) | st.text("ab", min_size=1).map(str.encode))
+@given(
+    names,
+    st.binary(min_size=1, max_size=20).map(lambda part: part.replace(b"\0", b"a"))
+    | st.text("ab", min_size=1).map(str.encode),
+)
 def test_beginnings_and_ends(items, part):
     flat = strings.Strings(items)
     assert flat.beginning(part).tolist() == [index for index, item in enumerate(items) if item.startswith(part)]
@@ -194,5 +227,8 @@ def test_beginnings_and_ends(items, part):
 
 def test_nm_text_of_a_table():
     rows = [(0, "U", "missing"), (0x10, "T", "a", 4), (0x20, "t", "b")]
-    assert table(rows).nm(True) == b"                 U missing\n0000000000000010 0000000000000004 T a\n0000000000000020 t b\n"
+    assert (
+        table(rows).nm(True)
+        == b"                 U missing\n0000000000000010 0000000000000004 T a\n0000000000000020 t b\n"
+    )
     assert table(rows, TARGETS[1]).nm() == b"         U missing\n00000010 T a\n00000020 t b\n"

@@ -11,11 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from pipeline import elf, symbols
-from pipeline.kallsyms import reader
 from test_runtime import MACHINES, OFFSETS_PERCPU, build_harness, pack  # noqa: F401 (a fixture)
 from truth import modfile
+
+from kallmodsyms import elf, symbols
+from kallmodsyms.kallsyms import reader
 
 ROOT = Path(__file__).parents[1]
 TREE = ROOT / "toy_kernel"
@@ -84,7 +84,9 @@ def modular(tmp_path_factory):
     source = "".join(path.read_text() for path in TREE.rglob("Kconfig"))
     tristates = set(re.findall(r"config (\w+)\n\ttristate", source))
     config = directory / "config"
-    config.write_text(re.sub(r"CONFIG_(\w+)=y", lambda m: f"CONFIG_{m[1]}={'ym'[m[1] in tristates]}", DEFCONFIG.read_text()))
+    config.write_text(
+        re.sub(r"CONFIG_(\w+)=y", lambda m: f"CONFIG_{m[1]}={'ym'[m[1] in tristates]}", DEFCONFIG.read_text())
+    )
     return Image(directory / "objdir", config)
 
 
@@ -94,7 +96,12 @@ def test_every_situation_has_its_test():
         if path.is_file():
             named |= set(re.findall(r"(?:#|/\*|^\s+\*)\s+(test_\w+):", path.read_text(), re.MULTILINE))
     here = {name for name in globals() if name.startswith("test_")}
-    assert named == here - {"test_every_situation_has_its_test", "test_boots_and_prints_files", "test_any_configuration", "test_lookup_in_the_image_and_in_the_file"}
+    assert named == here - {
+        "test_every_situation_has_its_test",
+        "test_boots_and_prints_files",
+        "test_any_configuration",
+        "test_lookup_in_the_image_and_in_the_file",
+    }
 
 
 def test_boots_and_prints_files(toy):
@@ -102,7 +109,10 @@ def test_boots_and_prints_files(toy):
     assert "VFS: root is minix, 63 blocks" in toy.run().splitlines()
     assert toy.run("filesystems") == "\tminix\n"
     for words in (["nothing"], ["kallsyms", "kallsyms"]):
-        assert toy.run(*words, status=2) == "usage: vmlinux [FILE]\nFILE is one of /proc: crypto filesystems kallmodsyms kallsyms\n"
+        assert (
+            toy.run(*words, status=2)
+            == "usage: vmlinux [FILE]\nFILE is one of /proc: crypto filesystems kallmodsyms kallsyms\n"
+        )
 
 
 CONFIGURATIONS = {
@@ -121,7 +131,7 @@ def test_any_configuration(tmp_path, changes, words):
     config = tmp_path / "config"
     config.write_text(DEFCONFIG.read_text() + "".join(f"{line}\n" for line in changes))
     image = Image(tmp_path / "objdir", config, *words)
-    show = subprocess.run([sys.executable, "-m", "pipeline.cli", "show", image.objdir / "vmlinux"], **RUN)
+    show = subprocess.run([sys.executable, "-m", "kallmodsyms", "show", image.objdir / "vmlinux"], **RUN)
     assert image.run("kallmodsyms") == show.stdout
     assert "warning" not in image.said
     assert "VFS: root is minix, 63 blocks" in image.run().splitlines()
@@ -142,11 +152,17 @@ def test_tristate_member(toy):
 
 def test_shared_y_y(toy):
     assert toy.owners("otter_setup") == toy.owners("otter_mailbox_checksum") == [("otter", "otter_vf")]
-    assert modfile(toy.objdir, "drivers/net/otter/otter_device.o") == ["drivers/net/otter/otter", "drivers/net/otter/otter_vf"]
+    assert modfile(toy.objdir, "drivers/net/otter/otter_device.o") == [
+        "drivers/net/otter/otter",
+        "drivers/net/otter/otter_vf",
+    ]
 
 
 def test_shared_y_m(toy):
-    assert re.findall(r'-DKBUILD_MODNAME="(\S+)"|(-DMODULE)', toy.command("drivers/block/sector.o")) == [("", "-DMODULE"), ("brd:loop", "")]
+    assert re.findall(r'-DKBUILD_MODNAME="(\S+)"|(-DMODULE)', toy.command("drivers/block/sector.o")) == [
+        ("", "-DMODULE"),
+        ("brd:loop", ""),
+    ]
     assert toy.owners("sector_copy") == [("brd",)]
     assert "drivers/block/brd.o: drivers/block/brd_main.o drivers/block/sector.o" in toy.thick
     assert not any("loop" in line for line in toy.thick)
@@ -155,7 +171,13 @@ def test_shared_y_m(toy):
 def test_loadable_module(toy):
     modules = {str(path.relative_to(toy.objdir)) for path in toy.objdir.rglob("*.ko")}
     single, several = "crypto/michael_mic.ko", "fs/romfs/romfs.ko"
-    assert modules == {single, several, "drivers/block/loop.ko", "drivers/net/phy/sfp.ko", "sound/codecs/snd-codec-tone.ko"}
+    assert modules == {
+        single,
+        several,
+        "drivers/block/loop.ko",
+        "drivers/net/phy/sfp.ko",
+        "sound/codecs/snd-codec-tone.ko",
+    }
     for name, functions in {single: {"michael_mic_init"}, several: {"romfs_fill_super", "romfs_dev_read_be32"}}.items():
         symbols = subprocess.run(["nm", toy.objdir / name], **RUN).stdout.split()
         assert {"init_module", "cleanup_module", *functions} <= set(symbols)
@@ -220,7 +242,9 @@ def test_two_options_selector(toy, modular):
 
 def test_parent_path(toy):
     assert toy.owners("crc_selftest") == [("crc32c_intel",)]
-    assert any(line.startswith("arch/x86/crypto/crc32c-intel.o:") and "lib/crc/selftest.o" in line for line in toy.thick)
+    assert any(
+        line.startswith("arch/x86/crypto/crc32c-intel.o:") and "lib/crc/selftest.o" in line for line in toy.thick
+    )
 
 
 def test_dashes(toy):
@@ -273,7 +297,10 @@ def test_kconfig_hex(toy):
 
 
 def test_kconfig_choice(toy):
-    assert [line for line in toy.configuration() if line.startswith("CONFIG_HZ")] == ["CONFIG_HZ_250=y", "CONFIG_HZ=250"]
+    assert [line for line in toy.configuration() if line.startswith("CONFIG_HZ")] == [
+        "CONFIG_HZ_250=y",
+        "CONFIG_HZ=250",
+    ]
 
 
 def test_kconfig_modules(toy):
@@ -388,8 +415,10 @@ def test_script_marker(toy):
 def test_padding_gap(toy):
     gap = range(toy.address("__kprobes_text_end"), toy.address("__entry_text_start"))
     assert len(gap) > 16
-    done = subprocess.run([sys.executable, "-m", "pipeline.cli", "lookup", toy.objdir / "vmlinux", hex(gap[8])], **RUN)
-    assert done.stdout == f"{gap[8]:016x} __kprobes_text_end+0x8/0x0\n"  # behind lkdtm's last function, and no longer lkdtm's
+    done = subprocess.run([sys.executable, "-m", "kallmodsyms", "lookup", toy.objdir / "vmlinux", hex(gap[8])], **RUN)
+    assert (
+        done.stdout == f"{gap[8]:016x} __kprobes_text_end+0x8/0x0\n"
+    )  # behind lkdtm's last function, and no longer lkdtm's
 
 
 def test_lookup_in_the_image_and_in_the_file(toy, build_harness):
@@ -399,9 +428,14 @@ def test_lookup_in_the_image_and_in_the_file(toy, build_harness):
     decoded = reader.read(image.path)
     spans = [range(max(start, int(decoded.addresses[0])), end) for start, end in decoded.sections]
     addresses = [address for span in spans for address in span[:: max(1, len(span) // 3000)]]
-    addresses += [at + step for at in decoded.addresses.tolist() for step in (0, 1) if any(at + step in span for span in spans)]
+    addresses += [
+        at + step for at in decoded.addresses.tolist() for step in (0, 1) if any(at + step in span for span in spans)
+    ]
     process = subprocess.run(
-        [build_harness(machine), "lookup", *map(hex, addresses)], input=pack(linked_tables(image), machine), capture_output=True, check=True
+        [build_harness(machine), "lookup", *map(hex, addresses)],
+        input=pack(linked_tables(image), machine),
+        capture_output=True,
+        check=True,
     )
     names = label(image, "kallsyms_module_names", "kallsyms_module_names_len")
     theirs = []
@@ -411,7 +445,9 @@ def test_lookup_in_the_image_and_in_the_file(toy, build_harness):
         theirs.append((index, tuple(name.decode() for name in names[start:].split(b"\0")[:count])))
     found = [one for address in addresses for one in decoded.lookup(address)]
     assert len(found) == len(addresses) > 10000
-    assert [(decoded.symbol(index), modules) for index, modules in theirs] == [(one.symbol, one.modules) for one in found]
+    assert [(decoded.symbol(index), modules) for index, modules in theirs] == [
+        (one.symbol, one.modules) for one in found
+    ]
     assert {modules for _, modules in theirs} >= {(), ("minix",), ("otter", "otter_vf")}
     assert sum(one.offset >= one.symbol.size for one in found) > 100
 

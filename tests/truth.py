@@ -31,7 +31,9 @@ def defined(objdir: Path, target: str, nm: str = "nm") -> list[tuple[str, str]]:
     return [(letter, name) for letter, name in symbols if letter in TEXT]
 
 
-def expected(objdir: Path, targets: Iterable[str], owners: Mapping[str, Owners], nm: str = "nm") -> dict[str, Counter[Owners]]:
+def expected(
+    objdir: Path, targets: Iterable[str], owners: Mapping[str, Owners], nm: str = "nm"
+) -> dict[str, Counter[Owners]]:
     """name -> how many symbols of that name each list of owners has in the image.
 
     targets: the objects that were linked, in link order
@@ -69,7 +71,9 @@ class Comparison:
     inlined: whether the linker compiled the objects, so that the image may lack functions
     """
 
-    def __init__(self, truth: Mapping[str, Counter[Owners]], ours: Mapping[str, Counter[Owners]], inlined: bool = False) -> None:
+    def __init__(
+        self, truth: Mapping[str, Counter[Owners]], ours: Mapping[str, Counter[Owners]], inlined: bool = False
+    ) -> None:
         self.agree = 0
         self.missing: list[str] = []  # in a module, and we say nobody's
         self.extra: list[str] = []  # nobody's, and we say in a module

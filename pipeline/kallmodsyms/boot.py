@@ -1,0 +1,274 @@
+"""Booting: a build directory and the names of files enter; what the running kernel has in these files leaves.
+
+An x86 kernel runs under qemu from an initramfs, and brings each file out over a serial port of its own, so that nothing of the console
+gets between. A User Mode Linux is a process, whose root directory is one of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kallmodsyms import elf, files, link, stages, symbols
+from kallmodsyms.errors import InputError
+
+LISTING = "/proc/kallmodsyms"
+BUSYBOX = "/bin/busybox"
+PROVIDER_SYMBOL = b"kallmodsyms_address"
+SECONDS = 300
+"""How long a boot may take. Emulated on a busy machine it is half a minute."""
+
+_INIT = """#!/bin/sh
+{busybox} mount -t proc proc /proc
+{busybox} mount -t ramfs dev /dev
+{busybox} mknod -m 666 /dev/null c 1 3
+{commands}
+{readings}
+{busybox} {end} -f
+"""
+
+# Behind the file comes the exit status of who read it: a file without it was cut off.
+_READING = "{{ {busybox} cat {name}; echo =$?; }} > {port}"
+
+_USERS = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
+
+
+class _Qemu:
+    """An x86 kernel under qemu. Always emulated: a /dev/kvm can be there and not work, as on nested virtual machines."""
+
+    needs = ("BLK_DEV_INITRD", "SERIAL_8250_CONSOLE")
+    end = "reboot"
+
+    def __init__(self, objdir: Path, directory: Path) -> None:
+        self.objdir, self.directory = objdir, directory
+
+    def output(self, number: int) -> Path:
+        return self.directory / f"port{number}"
+
+    def reading(self, name: str, number: int) -> str:
+        port = f"/dev/ttyS{number}"
+        raw = f"{BUSYBOX} mknod {port} c 4 {64 + number}\n{BUSYBOX} stty -F {port} raw\n"
+        return raw + _READING.format(busybox=BUSYBOX, name=name, port=port)
+
+    def command(self, image: Path, root: Path, ports: int, parameters: str, emulator: Sequence[str]) -> list[str]:
+        program = shutil.which("qemu-system-x86_64")
+        if program is None:
+            raise InputError("qemu-system-x86_64 is not on the PATH", cure="apt-get install qemu-system-x86")
+        # 8250 ports, the first of which is the console's.
+        serial = [word for number in range(1, ports + 1) for word in ("-serial", f"file:{self.output(number)}")]
+        return [
+            program, "-kernel", str(image), "-initrd", str(self._initramfs(root)), "-m", "512",
+            "-append", f"console=ttyS0 panic=-1 {parameters}", "-no-reboot", "-nodefaults", "-display", "none", "-monitor", "none",
+            "-serial", "stdio", *serial, *emulator,
+        ]  # fmt: skip
+
+    def _initramfs(self, root: Path) -> Path:
+        """An archive of what is in `root`, by the program that the tree makes its own with."""
+        lines = []
+        for path in sorted(root.rglob("*")):
+            name = f"/{path.relative_to(root)}"
+            if path.is_symlink():
+                lines.append(f"slink {name} {path.readlink()} 0777 0 0")
+            elif path.is_dir():
+                lines.append(f"dir {name} 0755 0 0")
+            else:
+                lines.append(f"file {name} {path} {path.stat().st_mode & 0o777:o} 0 0")
+        specification = self.directory / "initramfs.list"
+        files.write(specification, "".join(f"{line}\n" for line in lines))
+        archive = self.directory / "initramfs.cpio"
+        link.run([str(self.objdir / "usr" / "gen_init_cpio"), str(specification)], output=str(archive))
+        return archive
+
+
+class _UserMode:
+    """A User Mode Linux, whose files are files of this machine."""
+
+    needs = ("HOSTFS",)
+    end = "poweroff"
+
+    def __init__(self, objdir: Path, directory: Path) -> None:
+        self.root = directory / "root"
+
+    def output(self, number: int) -> Path:
+        return self.root / f"port{number}"
+
+    def reading(self, name: str, number: int) -> str:
+        return _READING.format(busybox=BUSYBOX, name=name, port=f"/port{number}")
+
+    def command(self, image: Path, root: Path, ports: int, parameters: str, emulator: Sequence[str]) -> list[str]:
+        return [
+            str(image), "mem=256M", "root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/init", "con0=fd:0,fd:1",
+            *parameters.split(),
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Booted:
+    """What a kernel left: the contents of the files, and what it said."""
+
+    contents: list[bytes]
+    console: str
+
+
+def listing(
+    objdir: str | os.PathLike[str], busybox: str | os.PathLike[str] | None = None, seconds: float = SECONDS
+) -> bytes:
+    """/proc/kallmodsyms, as root reads it in the kernel that was built in `objdir`. Arguments and errors as of `run`."""
+    image = _vmlinux(Path(objdir))
+    if PROVIDER_SYMBOL not in symbols.read(image).names:
+        cure = "link it with `kallmodsyms link` (see the README), CONFIG_PROC_FS and CONFIG_KALLSYMS, and without --no-provider"
+        raise InputError(f"this kernel has no {LISTING}", path=image, cure=cure)
+    return run(objdir, [LISTING], busybox=busybox, seconds=seconds).contents[0]
+
+
+def run(
+    objdir: str | os.PathLike[str],
+    wanted: Sequence[str],
+    commands: str = "",
+    extra: Sequence[Path] = (),
+    image: Path | None = None,
+    parameters: str = "nokaslr",
+    emulator: Sequence[str] = (),
+    busybox: str | os.PathLike[str] | None = None,
+    seconds: float = SECONDS,
+) -> Booted:
+    """Boot the kernel that was built in `objdir`, run `commands` as root, and bring out the files `wanted`; at most three of them.
+
+    commands: for busybox's shell; /proc is mounted, there are users root and nobody, and no program but /bin/busybox
+    extra: files to have in the root directory
+    image: what to boot instead of `vmlinux` (of `bzImage`, for a kernel without CONFIG_PVH or with sanitizers)
+    parameters: more words for the kernel's command line
+    emulator: more options for qemu; nothing to a User Mode Linux
+    busybox: a static one for the kernel's machine; None for the one on the PATH
+
+    Raises InputError if something that it takes is missing, the kernel stops before it has read all, or `seconds` are over.
+    """
+    objdir = Path(objdir)
+    vmlinux = _vmlinux(objdir)
+    config = stages.configured_values(objdir)
+    if "UML" not in config and "X86" not in config:
+        raise InputError("is for neither x86 nor User Mode Linux, and no other is known here", path=vmlinux)
+    kind = _UserMode if "UML" in config else _Qemu
+    for option in ("PROC_FS", "BINFMT_ELF", "BINFMT_SCRIPT", "PRINTK", "TTY", *kind.needs):
+        if option not in config:
+            raise InputError(f"CONFIG_{option} is not set, and the boot needs it", path=objdir / ".config")
+    program = _busybox(busybox, vmlinux)
+
+    with tempfile.TemporaryDirectory(prefix="kallmodsyms-") as name:
+        machine = kind(objdir, Path(name))
+        readings = "\n".join(machine.reading(file, number) for number, file in enumerate(wanted, 1))
+        root = Path(name, "root")
+        _fill(
+            root, program, _INIT.format(busybox=BUSYBOX, commands=commands, readings=readings, end=machine.end), extra
+        )
+        command = machine.command(image or _image(objdir, config), root, len(wanted), parameters, emulator)
+        console = _console(command, seconds)
+        return Booted(
+            [_content(machine.output(number), file, vmlinux, console) for number, file in enumerate(wanted, 1)], console
+        )
+
+
+def _vmlinux(objdir: Path) -> Path:
+    path = objdir / "vmlinux"
+    if not path.is_file():
+        raise InputError(
+            "does not exist", path=path, cure="name the directory where a kernel was built, or build it first"
+        )
+    return path
+
+
+def _image(objdir: Path, config: Mapping[str, str]) -> Path:
+    """What the loader takes: vmlinux where it has a PVH entry that works, or is a process, else the compressed kernel."""
+    vmlinux = objdir / "vmlinux"
+    # The PVH entry comes before the sanitizers are set up: with them a 6.12 stops there without a word, linked by us or by the tree.
+    if "UML" in config or ("PVH" in config and "KASAN" not in config and "UBSAN" not in config):
+        return vmlinux
+    compressed = objdir / "arch/x86/boot/bzImage"
+    if not compressed.is_file() or compressed.stat().st_mtime < vmlinux.stat().st_mtime:
+        cure = "make bzImage (with the words of `kallmodsyms link --help`), or set CONFIG_PVH to boot vmlinux itself"
+        raise InputError("does not exist, or is older than vmlinux", path=compressed, cure=cure)
+    return compressed
+
+
+def _busybox(named: str | os.PathLike[str] | None, vmlinux: Path) -> Path:
+    """A busybox that runs in this kernel. Raises InputError."""
+    path = named or shutil.which("busybox")
+    if path is None:
+        raise InputError(
+            "busybox is not on the PATH", cure="apt-get install busybox-static, or name one with --busybox"
+        )
+    program, kernel = elf.Elf(path), elf.Elf(vmlinux)
+    if program.machine != kernel.machine:
+        cure = "name one with --busybox: `apt-get download busybox-static:ARCHITECTURE` and `dpkg-deb -x` bring it"
+        raise InputError(f"is not for the machine of {vmlinux}", path=path, cure=cure)
+    if any(section.name == ".interp" for section in program.sections):
+        raise InputError(
+            "is not linked statically", path=path, cure="apt-get install busybox-static, or name one with --busybox"
+        )
+    return Path(path)
+
+
+def _fill(root: Path, busybox: Path, init: str, extra: Sequence[Path]) -> None:
+    """Make the root directory of the kernel."""
+    for directory in ("bin", "dev", "etc", "proc"):
+        (root / directory).mkdir(parents=True)
+    shutil.copy(busybox, root / "bin/busybox")
+    (root / "bin/sh").symlink_to("busybox")
+    files.write(root / "etc/passwd", _USERS)
+    for file in extra:
+        shutil.copy(file, root)
+    files.write(root / "init", init)
+    (root / "init").chmod(0o755)
+
+
+def _console(command: Sequence[str], seconds: float) -> str:
+    """What a kernel says until it ends. Raises InputError when it does not."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    # A session of its own, since a User Mode Linux is several processes.
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **output) as process:
+        late = False
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            late = True
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        if late:
+            said, _ = process.communicate()
+    console = said.decode("utf-8", "replace").replace("\r\n", "\n")
+    if late:
+        raise InputError(
+            f"the kernel did not end within {seconds:g} s; its last words:\n{_last(console)}",
+            cure="give it more with --seconds",
+        )
+    return console
+
+
+def _content(output: Path, name: str, vmlinux: Path, console: str) -> bytes:
+    """The file `name`, out of what arrived."""
+    arrived = output.read_bytes() if output.exists() else b""
+    content, _, status = arrived.rpartition(b"=")
+    if not status.rstrip().isdigit():
+        raise InputError(
+            f"the kernel stopped before it had read {name}; its last words:\n{_last(console)}", path=vmlinux
+        )
+    if int(status):
+        raise InputError(
+            f"{name} cannot be read in the running kernel; its last words:\n{_last(console)}", path=vmlinux
+        )
+    return content
+
+
+def _last(console: str) -> str:
+    """The last lines, or those from a panic on: a trace may follow it."""
+    lines = console.splitlines()
+    panic = [number for number, line in enumerate(lines) if "Kernel panic" in line]
+    chosen = lines[panic[0] :][:10] if panic else lines[-10:]
+    return "\n".join(f"    {line}" for line in chosen)

@@ -1,0 +1,360 @@
+"""The command `kallmodsyms`: one subcommand a stage, each from files to a file. Arguments in, an exit status out.
+
+0: done; 1: something is wrong with the input; 2: wrong usage (argparse's own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from kallmodsyms import errors, files
+from kallmodsyms.errors import InputError
+
+
+def command() -> None:
+    """The console command. A run is short and keeps what it makes, so that looking for garbage would find little and take long."""
+    gc.disable()
+    status = main()
+    gc.freeze()
+    sys.exit(status)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except InputError as error:
+        print(f"kallmodsyms: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our standard output went away (`| head`): that is its right, and nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        # The disk is full, a file is gone, a place is forbidden: what the system says is what there is to say.
+        print(f"kallmodsyms: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _tristate(options: argparse.Namespace) -> None:
+    from kallmodsyms import configured, kconfig
+
+    found = configured.configuration(options.tree, options.objdir, options.arch, dict(options.variable))
+    errors.warn(found.warnings)
+    _deliver(options, kconfig.tristate_conf(found))
+
+
+def _thick(options: argparse.Namespace) -> int:
+    from kallmodsyms import configured, kbuild
+
+    kernel = configured.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
+    modules = kbuild.builtin_modules(kernel)
+    errors.warn((*kernel.configuration.warnings, *kernel.cache.warnings))
+    if options.explain:
+        for path, reason in kernel.cache.reasons.items():
+            print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)
+    if not options.check:
+        _deliver(options, kbuild.format_thick(modules))
+        return 0
+    disagreements = kbuild.check(kernel, modules)
+    _deliver(options, "".join(f"{line}\n" for line in disagreements))
+    return 1 if disagreements else 0
+
+
+def _ranges(options: argparse.Namespace) -> None:
+    from kallmodsyms import stages
+    from kallmodsyms.linkmap import ranges
+
+    _deliver(options, ranges.text(stages.ranges(options.map, options.object_map, options.image, options.directory)))
+
+
+def _builtin_ranges(options: argparse.Namespace) -> None:
+    from kallmodsyms import kbuild, linkmap
+    from kallmodsyms.linkmap import builtin_ranges
+
+    modules = kbuild.parse_thick(files.read_text(options.thick), options.thick)
+    _deliver(options, builtin_ranges.text(linkmap.read(options.map, options.object_map), modules))
+
+
+def _tables(options: argparse.Namespace) -> None:
+    from kallmodsyms import stages
+    from kallmodsyms.kallsyms import assembly, select
+    from kallmodsyms.linkmap import ranges
+
+    rules = stages.tree_dialect(options.tree)
+    chosen = select.Options(
+        all_symbols=options.all_symbols,
+        absolute_percpu=options.absolute_percpu,
+        base_relative=options.base_relative or rules.base_relative,
+        lto_clang=options.lto_clang,
+        objects=options.objects,
+        sizes=options.sizes,
+    )
+    made = stages.kallsyms_tables(options.symbols, ranges.parse(options.ranges), options.thick, chosen, rules)
+    errors.warn(made.warnings)
+    if options.format == "text":
+        _deliver(options, assembly.text(made))
+        return
+    if options.output is None:
+        raise InputError(
+            "--format=incbin writes two files", cure="say where with -o FILE.s; the binary goes to FILE.s.bin"
+        )
+    source, data = assembly.blob(made, f"{options.output}.bin")
+    files.write(f"{options.output}.bin", data)
+    files.write(options.output, source)
+
+
+def _link(options: argparse.Namespace) -> None:
+    from kallmodsyms import link
+
+    environment = dict(os.environ)
+    environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker))
+    link.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.modules, options.provider)
+
+
+def _show(options: argparse.Namespace) -> None:
+    from kallmodsyms.kallsyms import reader
+
+    kallsyms = reader.read(options.vmlinux)
+    if options.relocate_from is not None:
+        kallsyms = kallsyms.relocated(options.relocate_from)
+    _deliver(options, kallsyms.kallsyms_listing() if options.kallsyms else kallsyms.listing())
+
+
+def _lookup(options: argparse.Namespace) -> int:
+    from kallmodsyms import stages
+
+    text, missing = stages.lookup(options.vmlinux, options.what)
+    sys.stdout.write(text)
+    for what in missing:
+        print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _boot(options: argparse.Namespace) -> None:
+    from kallmodsyms import boot
+
+    _deliver(options, boot.listing(options.objdir, options.busybox, options.seconds))
+
+
+def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
+    """Write an output where `-o` says; without it, to standard output."""
+    if options.output is not None:
+        files.write(options.output, text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kallmodsyms",
+        description="Which module does a kernel symbol belong to, built in or not. "
+        "The subcommands are the steps of one pipeline, in this order; `doit` runs them all.",
+        epilog="kallmodsyms COMMAND --help shows an example of each.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable, summary: str, example: str, output: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        if output:
+            sub.add_argument("-o", "--output", metavar="FILE", help="write here instead of standard output")
+        return sub
+
+    def tree_options(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--tree", required=True, help="the kernel source tree")
+        sub.add_argument("--objdir", required=True, help="the build directory, with its .config")
+        sub.add_argument("--arch", help="ARCH as make knows it (default: $ARCH, else this machine's)")
+        sub.add_argument(
+            "--variable",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            type=_assignment,
+            help="a variable of make's command line, such as LLVM=1; may be repeated",
+        )
+
+    def map_options(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("map", metavar="MAP", help="what the final link wrote with -Map")
+        sub.add_argument(
+            "--object-map",
+            metavar="VMLINUX_O_MAP",
+            help="the map of the `ld -r` that made vmlinux.o, where there is one",
+        )
+
+    def sizes_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--sizes",
+            choices=("compact", "dense", "none"),
+            default="compact",
+            help="how symbol sizes are stored (default: compact)",
+        )
+
+    def objects_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--objects",
+            action="store_true",
+            help="tell symbols of one name and one module apart by their objects: {core.o}",
+        )
+
+    sub = command(
+        "tristate",
+        _tristate,
+        "tristate.conf: the tristate symbols of a .config that are not n, in upper case",
+        "kallmodsyms tristate --tree linux-6.1 --objdir build -o build/include/config/tristate.conf",
+    )
+    tree_options(sub)
+
+    sub = command(
+        "thick",
+        _thick,
+        "modules_thick.builtin: the would-be modules that are built in, and their objects",
+        "kallmodsyms thick --tree linux-6.1 --objdir build -o build/modules_thick.builtin",
+    )
+    tree_options(sub)
+    sub.add_argument("--explain", action="store_true", help="say of each directory that is evaluated again why")
+    sub.add_argument(
+        "--check",
+        action="store_true",
+        help="instead of the list, say where the objects in the build directory disagree with it; exit status 1 if any does",
+    )
+
+    sub = command(
+        "ranges",
+        _ranges,
+        "address ranges of objects, from a linker map",
+        "kallmodsyms ranges build/.tmp_vmlinux.map -o build/.tmp_vmlinux.ranges",
+    )
+    map_options(sub)
+    sub.add_argument(
+        "--image", metavar="VMLINUX", help="what was linked: check that the map is its own, and find local end labels"
+    )
+    sub.add_argument(
+        "--directory", default=".", metavar="DIR", help="with --image: where the linker ran (default: here)"
+    )
+
+    sub = command(
+        "builtin-ranges",
+        _builtin_ranges,
+        "modules.builtin.ranges as Linux 6.12 has it, for a kernel of any version (DTrace reads it)",
+        "kallmodsyms builtin-ranges build/.tmp_vmlinux2.map --thick build/modules_thick.builtin -o build/modules.builtin.ranges",
+    )
+    map_options(sub)
+    sub.add_argument("--thick", required=True, metavar="FILE", help="what `kallmodsyms thick` wrote")
+
+    sub = command(
+        "tables",
+        _tables,
+        "assembler source of the kallsyms tables with module tables",
+        "kallmodsyms tables --symbols build/.tmp_vmlinux1 --ranges build/.tmp_vmlinux.ranges \\\n"
+        "    --thick build/modules_thick.builtin --all-symbols --absolute-percpu --base-relative -o kallsyms.S",
+    )
+    sub.add_argument(
+        "--symbols",
+        required=True,
+        metavar="VMLINUX_OR_NM_TEXT",
+        help="an ELF image, or what `nm -n` or `nm -nS` said of it",
+    )
+    sub.add_argument("--ranges", required=True, metavar="FILE", help="what `kallmodsyms ranges` wrote")
+    sub.add_argument("--thick", required=True, metavar="FILE", help="what `kallmodsyms thick` wrote")
+    sub.add_argument("--all-symbols", action="store_true", help="data symbols too (CONFIG_KALLSYMS_ALL)")
+    sub.add_argument(
+        "--absolute-percpu", action="store_true", help="per-CPU symbols are absolute (CONFIG_KALLSYMS_ABSOLUTE_PERCPU)"
+    )
+    sub.add_argument("--base-relative", action="store_true", help="32-bit offsets (CONFIG_KALLSYMS_BASE_RELATIVE)")
+    sub.add_argument(
+        "--lto-clang", action="store_true", help="names end at .llvm. when they are compared (CONFIG_LTO_CLANG)"
+    )
+    sub.add_argument(
+        "--format", choices=("text", "incbin"), default="text",
+        help="text: as scripts/kallsyms writes it, for the C preprocessor; incbin: the same as a few lines and a binary file",
+    )  # fmt: skip
+    objects_option(sub)
+    sub.add_argument(
+        "--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1"
+    )
+    sizes_option(sub)
+
+    sub = command(
+        "link",
+        _link,
+        "link vmlinux with module tables: the program for make's cmd_link_vmlinux hook",
+        'make vmlinux cmd_link_vmlinux=\'kallmodsyms link -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"\'',
+        output=False,
+    )
+    sub.add_argument(
+        "--thick", metavar="FILE", help="a modules_thick.builtin that is there already (default: make it from the tree)"
+    )
+    objects_option(sub)
+    sub.add_argument(
+        "--no-modules",
+        dest="modules",
+        action="store_false",
+        help="what the tree's own link gives, and nothing of ours: no module tables, no sizes",
+    )
+    sub.add_argument(
+        "--no-provider", dest="provider", action="store_false", help="leave /proc/kallmodsyms out of the kernel"
+    )
+    sizes_option(sub)
+    sub.add_argument(
+        "linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names"
+    )
+
+    sub = command(
+        "show",
+        _show,
+        "the /proc/kallmodsyms listing, decoded from a vmlinux",
+        "kallmodsyms show build/vmlinux | grep '\\[ext4\\]'",
+    )
+    sub.add_argument("vmlinux", metavar="VMLINUX")
+    sub.add_argument("--kallsyms", action="store_true", help="the /proc/kallsyms listing instead")
+    sub.add_argument(
+        "--relocate-from",
+        metavar="KALLSYMS",
+        help="addresses as in this copy of a running kernel's /proc/kallsyms (KASLR)",
+    )
+
+    sub = command(
+        "lookup",
+        _lookup,
+        "the symbols at addresses, or of names",
+        "kallmodsyms lookup build/vmlinux 0xffffffff812f3a40 ext4_fill_super",
+        output=False,
+    )
+    sub.add_argument("vmlinux", metavar="VMLINUX")
+    sub.add_argument(
+        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal with or without 0x, or a symbol's name"
+    )
+
+    sub = command(
+        "boot",
+        _boot,
+        "the /proc/kallmodsyms of a running kernel: boots what was built in a directory, under qemu (x86) or as a process (UML)",
+        "kallmodsyms boot build/linux-small | grep '\\[ext4\\]'",
+    )
+    sub.add_argument("objdir", metavar="OBJDIR")
+    sub.add_argument(
+        "--busybox", metavar="FILE", help="a static busybox for the kernel's machine (default: the one on the PATH)"
+    )
+    sub.add_argument("--seconds", type=float, default=300, help="how long the kernel may run (default: %(default)s)")
+    return parser
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value

@@ -1,0 +1,117 @@
+"""Tables as assembler input: `Tables` enter; text as the kernel writes it, or labels and one binary file, leave.
+
+The text form is scripts/kallsyms's own, line for line, with our tables behind; it goes through the C preprocessor with the kernel's
+headers. The binary form says the same in a few lines of `.incbin`: the assembler of a big kernel takes 0.7 s to read the text and a
+few milliseconds to copy the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kallmodsyms.errors import InputError
+from kallmodsyms.kallsyms.tables import Table, Tables, layout
+
+_HEADER = """\
+#include <asm/bitsperlong.h>
+#if BITS_PER_LONG == 64
+#define PTR .quad
+#define ALGN .balign 8
+#else
+#define PTR .long
+#define ALGN .balign 4
+#endif
+\t.section .rodata, "a"
+"""
+_BYTES = {"byte": 1, "short": 2, "long": 4}
+
+
+def text(tables: Tables) -> bytes:
+    """The tables as scripts/kallsyms writes them (assembler with C preprocessor directives), ours behind the kernel's."""
+    out = [_HEADER.encode()]
+    comments = (
+        [b"\t/* %c%b */" % entry for entry in zip(tables.names.types, tables.names.plain)]
+        if tables.dialect.comments
+        else None
+    )
+    for table in layout(tables):
+        out.append(b".globl %b\n\tALGN\n%b:\n" % (table.label.encode(), table.label.encode()))
+        rows = _rows(tables, table)
+        if comments is not None and table.label in ("kallsyms_names", "kallsyms_offsets", "kallsyms_seqs_of_names"):
+            order = tables.names.sequence.tolist() if table.label == "kallsyms_seqs_of_names" else range(len(comments))
+            rows = [row + comments[index] for row, index in zip(rows, order)]
+        out.extend(row + b"\n" for row in rows)
+        out.append(b"\n")
+    return b"".join(out)
+
+
+def _rows(tables: Tables, table: Table) -> Iterable[bytes]:
+    values = table.values.tolist()
+    match table.label:
+        case "kallsyms_names":
+            rendered = [b"0x%02x" % byte for byte in range(256)]
+            starts = tables.names.starts.tolist()
+            return [
+                b"\t.byte " + b", ".join(map(rendered.__getitem__, values[a:b])) for a, b in zip(starts, starts[1:])
+            ]
+        case "kallsyms_seqs_of_names":
+            return [b"\t.byte 0x%02x, 0x%02x, 0x%02x" % tuple(values[at : at + 3]) for at in range(0, len(values), 3)]
+        case "kallsyms_token_table":
+            return [b'\t.asciz\t"%b"' % token for token in tables.names.compressed.tokens]
+        case "kallsyms_offsets" | "kallsyms_module_offsets":
+            return [b"\t.long\t" + _hex(value) for value in values]
+    match table.kind:
+        case "address":
+            absolute = table.absolute.tolist() if table.absolute is not None else [False] * len(values)
+            return [
+                b"\tPTR\t" + (_hex(a) if fixed else _from_text(a, tables.text)) for a, fixed in zip(values, absolute)
+            ]
+        case "word":
+            return [b"\tPTR\t" + _hex(value) for value in values]
+        case "byte":
+            return [
+                b"\t.byte\t" + b", ".join(b"%d" % v for v in values[at : at + 16]) for at in range(0, len(values), 16)
+            ]
+        case kind:
+            return [b"\t.%b\t%d" % (kind.encode(), value) for value in values]
+
+
+def _hex(value: int) -> bytes:
+    return b"%#x" % value if value else b"0"
+
+
+def _from_text(address: int, text_address: int) -> bytes:
+    sign = b"+" if text_address <= address else b"-"
+    return b"_text %b %b" % (sign, _hex(abs(address - text_address)))
+
+
+def blob(tables: Tables, path: str) -> tuple[str, bytes]:
+    """The tables as assembler text without preprocessor directives, and the file that it includes under the name `path`.
+
+    Addresses that the linker must fill in are the only numbers in the text.
+    Raises InputError if the symbols did not say the byte order of the image.
+    """
+    if tables.byteorder is None:
+        raise InputError(
+            "the byte order of the image is not known from the text of nm", cure="take the symbols from the ELF file"
+        )
+    word = tables.bits // 8
+    pointer = ".quad" if word == 8 else ".long"
+    lines, parts, size = ['\t.section .rodata, "a"'], [], 0
+    for table in layout(tables):
+        lines += [f".globl {table.label}", f"\t.balign {word}", f"{table.label}:"]
+        if table.kind == "address":
+            rows = _rows(tables, table)
+            lines += [row.decode().replace("PTR", pointer) for row in rows]
+        elif len(table.values):
+            data = as_bytes(table, tables.bits, tables.byteorder)
+            lines.append(f'\t.incbin "{path}", {size}, {len(data)}')
+            parts.append(data)
+            size += len(data)
+    return "\n".join(lines) + "\n", b"".join(parts)
+
+
+def as_bytes(table: Table, bits: int, byteorder: str) -> bytes:
+    """The contents of a table in the word size and byte order of an image; addresses as the linker would fill them in."""
+    size = _BYTES.get(table.kind, bits // 8)
+    return table.values.astype(f"{'<' if byteorder == 'little' else '>'}u{size}").tobytes()

@@ -1,0 +1,180 @@
+"""Which symbols a kernel's tables hold, and in which order: a `SymbolTable` and a `Dialect` enter, a `Selection` leaves.
+
+Two steps, as in the kernel's build: scripts/mksysmap makes System.map of the image's symbols, scripts/kallsyms takes its choice of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kallmodsyms.kallsyms.dialect import Dialect
+from kallmodsyms.strings import Strings
+from kallmodsyms.symbols import SymbolTable
+
+SIZES = ("none", "dense", "compact")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the configuration of a kernel decides.
+
+    all_symbols: CONFIG_KALLSYMS_ALL: data too
+    absolute_percpu: CONFIG_KALLSYMS_ABSOLUTE_PERCPU: per-CPU symbols are not relative to the image
+    base_relative: CONFIG_KALLSYMS_BASE_RELATIVE, where the dialect leaves the choice
+    lto_clang: CONFIG_LTO_CLANG
+    sizes: how symbol sizes are kept: "none", "dense" or "compact" (docs/design.md, Sizes)
+    objects: whether the object of a symbol is kept where name and modules alone do not tell it from another (docs/design.md, Objects)
+    """
+
+    all_symbols: bool = False
+    absolute_percpu: bool = False
+    base_relative: bool = False
+    lto_clang: bool = False
+    sizes: str = "none"
+    objects: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The symbols of a table, in table order.
+
+    index: where each one is in the SymbolTable
+    names: its name
+    types: its letter in the table: `A` for a per-CPU symbol that is kept absolute
+    absolute: whether it is such a symbol
+    text: the address of `_text`, 0 if there is none
+    too_long: the names that the kernel's limit keeps out of the table
+    """
+
+    index: NDArray[np.int64]
+    names: list[bytes]
+    types: NDArray[np.uint8]
+    absolute: NDArray[np.bool_]
+    text: int
+    too_long: tuple[bytes, ...]
+
+
+def system_map(symbols: SymbolTable, dialect: Dialect) -> bytes:
+    """The text of System.map: the lines of `nm -n` that mksysmap lets through."""
+    index, names = _lines(symbols, dialect)
+    kept = ~dialect.filters.system_map(names)
+    return SymbolTable(
+        addresses=symbols.addresses[index[kept]],
+        sizes=None,
+        types=np.frombuffer(symbols.types, np.uint8)[index[kept]].tobytes(),
+        names=list(compress(names.items, kept.tolist())),
+        bits=symbols.bits,
+    ).nm()
+
+
+def _lines(symbols: SymbolTable, dialect: Dialect) -> tuple[NDArray[np.int64], Strings]:
+    """The symbols whose letter may be in System.map, and their names."""
+    letters = np.frombuffer(symbols.types, np.uint8)
+    kept = ~np.isin(letters, np.frombuffer(dialect.filters.dropped_letters, np.uint8))
+    return np.flatnonzero(kept), Strings(list(compress(symbols.names, kept.tolist())))
+
+
+def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selection:
+    """The symbols that scripts/kallsyms puts into the tables, in its order.
+
+    With sizes in the tables the order of symbols at one address is that of the series' last patch: those of size zero first, then
+    larger before smaller, then as without sizes.
+    """
+    index, names = _lines(symbols, dialect)
+    addresses, letters = symbols.addresses[index], np.frombuffer(symbols.types, np.uint8)[index]
+    mapped = ~dialect.filters.system_map(names)
+    long = names.size >= dialect.name_limit
+    kept = mapped & ~long & ~dialect.filters.ignored(names)
+    kept &= ~np.isin(letters, np.frombuffer(dialect.ignored_types.encode(), np.uint8))
+    absolute = (letters == ord("A")) | (letters == ord("a"))
+    for name in dialect.kept_absolute:
+        absolute[names.equal(name.encode())] = False
+    kept &= ~absolute
+
+    def limits(labels: tuple[str, str], unknown: tuple[int, int]) -> list[np.uint64]:
+        """The addresses of the two `labels`, the last ones of each name; `unknown` where there is none."""
+        found = [where[kept[where]] for where in (names.equal(label.encode()) for label in labels)]
+        return [addresses[where[-1]] if len(where) else np.uint64(other) for where, other in zip(found, unknown)]
+
+    percpu = limits(dialect.percpu_range, (2**64 - 1, 0))
+    if not options.all_symbols:
+        kept &= _text(
+            addresses, names, [(*limits(labels, (0, 0)), labels[1]) for labels in dialect.text_ranges], dialect
+        )
+    text = names.equal(b"_text")
+    text = text[mapped[text] & ~long[text]]
+    text_address = int(addresses[text[-1]]) if len(text) else 0
+    too_long = tuple(compress(names.items, (mapped & long).tolist()))
+    names, index, addresses = np.fromiter(compress(names.items, kept.tolist()), object), index[kept], addresses[kept]
+    percpu_absolute = (addresses >= percpu[0]) & (addresses <= percpu[1]) & options.absolute_percpu
+    types = np.where(percpu_absolute, np.uint8(ord("A")), letters[kept])
+    with_sizes = options.sizes != "none" and symbols.sizes is not None
+    order = _order(addresses, types, names, symbols.sizes[index] if with_sizes else None)
+    return Selection(
+        index=index[order],
+        names=names[order].tolist(),
+        types=types[order],
+        absolute=percpu_absolute[order],
+        text=text_address,
+        too_long=too_long,
+    )
+
+
+def _text(
+    addresses: NDArray[np.uint64], names: Strings, ranges: list[tuple[np.uint64, np.uint64, str]], dialect: Dialect
+) -> NDArray[np.bool_]:
+    """Which symbols lie in the `ranges` of text, both ends included; a range ends at the label that is its third member.
+
+    What lies on the last address of a range moves out of it when the tables grow: only the label itself stays.
+    """
+    inside, edge = np.zeros(len(names), np.bool_), np.zeros(len(names), np.bool_)
+    for start, end, label in ranges:
+        inside |= (addresses >= start) & (addresses <= end)
+        at_end = addresses == end
+        at_end[names.equal(label.encode())] = False
+        edge |= at_end
+    inside &= ~edge
+    for prefix in dialect.kept_prefixes:
+        inside[names.beginning(prefix.encode())] = True
+    return inside
+
+
+def _order(
+    addresses: NDArray[np.uint64],
+    types: NDArray[np.uint8],
+    names: NDArray[np.object_],
+    sizes: NDArray[np.uint64] | None,
+) -> NDArray[np.int64]:
+    """The order of scripts/kallsyms (compare_symbols): address, weak ones last, then what a linker script may have provided, then
+    the number of leading underscores, then the order they came in."""
+    weak = (types == ord("w")) | (types == ord("W"))
+    shared = addresses[1:] == addresses[:-1]
+    tied = (
+        np.flatnonzero(np.append(shared, False) | np.insert(shared, 0, False)) if len(names) else np.zeros(0, np.int64)
+    )
+    provided, underscores = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+    if np.all(addresses[1:] >= addresses[:-1]):
+        examined = tied.tolist()
+    else:
+        examined = range(len(names))  # Not sorted yet: any two may meet.
+    for position in examined:
+        name = names[position]
+        provided[position] = _may_be_provided(name)
+        underscores[position] = len(name) - len(name.lstrip(b"_"))
+    keys = [underscores, provided, weak]
+    if sizes is not None:
+        keys.append(np.uint64(0) - sizes)  # Modulo 2**64: zero stays first, the largest comes next.
+    return np.lexsort([*keys, addresses])
+
+
+def _may_be_provided(name: bytes) -> bool:
+    """Whether a linker script may have provided the name; 8 bytes and more, beginning in two underscores."""
+    return (
+        len(name) >= 8
+        and name.startswith(b"__")
+        and (name.startswith((b"start_", b"stop_", b"end_"), 2) or name.endswith((b"_start", b"_end")))
+    )

@@ -1,0 +1,114 @@
+"""What the values of a configuration follow from, and nothing else: numbers, strings, lists and dicts, which `cache`
+can keep.
+
+Symbols, constants and choices are items. An item and an expression are both known by a number: first come the items, of
+which 0, 1, 2 are the constants n, m, y, whose value is their number, then the operations:
+
+    (AND, (number, ...))        the least of them
+    (OR, (number, ...))         the greatest
+    (NOT, (number,))            2 - it
+    ("=", (item, item))         also != < <= > >=: y or n
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from kallmodsyms.files import read_text
+
+N, M, Y = range(3)
+AND, OR, NOT = range(3)
+Operation = tuple[int | str, tuple[int, ...]]
+
+
+class Dialect(NamedTuple):
+    """What the `conf` of a tree does its own way, probed in its source; a tree without one gets the newest way.
+
+    buckets: size of its symbol table, which decides the order of auto.conf; None: the order of the Kconfig files
+    quoted: strings in auto.conf are in quotes (until 129ab0d2d9f3, 5.17)
+    zero: an int or hex without any value is 0 or 0x0, not empty (6.9)
+    dropped: a number of the .config outside its range is forgotten, not moved to the nearest end (until 6.9)
+    modal: a choice has a value of its own, y or m (until 6.11), not just a member that is y
+    """
+
+    buckets: int | None
+    quoted: bool
+    zero: bool
+    dropped: bool
+    modal: bool
+
+
+class Choice(NamedTuple):
+    """type: bool or tristate. defaults: (member, condition). members: in the order of the Kconfig file."""
+
+    type: str
+    prompt: int
+    optional: bool
+    defaults: tuple[tuple[int, int], ...]
+    members: tuple[int, ...]
+
+
+class Model(NamedTuple):
+    """The first lists have an entry an item; what only some items have is a dict by item.
+
+    names: "" for a choice. Constants and undefined symbols have no type and are worth their name
+    types: bool, tristate, int, hex, string or ""
+    prompts: where the symbol can be set, N if nowhere
+    depends, selected, implied: the expressions that the values of `depends on`, `select` and `imply` come to
+    defaults: (value, condition), the first that holds counts. The value is an item for int, hex, string
+    ranges: (low item, high item, condition), the first that holds counts
+    member_of: the choice that a symbol belongs to
+    transitional: symbols that take the value they are given although they have no prompt (6.18)
+    operations: see above
+    modules: the item whose value allows m
+    order: the defined symbols in the order of auto.conf
+    layout: the menu tree as .config has it: a symbol's item, or a heading (text, condition, what): "comment", "menu"
+        and, after what is in the menu, "end"
+    files: the Kconfig files, relative to the tree, in the order of their first reading
+    title: the main menu's
+    notices: what the Kconfig files had to say while they were read, `path:line: ...`
+    """
+
+    names: list[str]
+    types: list[str]
+    prompts: list[int]
+    depends: list[int]
+    selected: list[int]
+    implied: list[int]
+    defaults: dict[int, tuple[tuple[int, int], ...]]
+    ranges: dict[int, tuple[tuple[int, int, int], ...]]
+    member_of: dict[int, int]
+    choices: dict[int, Choice]
+    transitional: frozenset[int]
+    operations: list[Operation]
+    modules: int
+    order: list[int]
+    layout: list[int | tuple[str, int, str]]
+    files: list[str]
+    title: str
+    notices: list[str]
+    dialect: Dialect
+
+
+CONF_SOURCES = tuple(
+    f"scripts/kconfig/{name}" for name in ("confdata.c", "symbol.c", "expr.h", "internal.h", "lkc.h", "lkc_proto.h")
+)
+"""The files of a tree that `probe` reads."""
+
+
+def probe(tree: Path) -> Dialect:
+    """How the tree's `conf` differs."""
+    sources = {name: read_text(tree / name) for name in CONF_SOURCES if (tree / name).is_file()}
+    if not sources:
+        return Dialect(buckets=None, quoted=False, zero=True, dropped=False, modal=False)
+    confdata, symbol = (sources.get(f"scripts/kconfig/{name}.c", "") for name in ("confdata", "symbol"))
+    size = re.search(r"#define\s+SYMBOL_HASHSIZE\s+(?:\(1U? << (\d+)\)|(\d+))", "".join(sources.values()))
+    return Dialect(
+        buckets=size and (1 << int(size[1]) if size[1] else int(size[2])),
+        quoted=not re.search(r"OUTPUT_N_NONE,\s*false", confdata),
+        zero='"0x0"' in symbol,
+        dropped="sym_string_within_range" in confdata,
+        modal="choice_members" not in symbol,
+    )

@@ -1,0 +1,134 @@
+"""What `$(shell …)` yields before anybody has looked at it.
+
+Most shell commands of a kernel's makefiles probe the compiler for an option that ends up in a flag variable, which the lists
+of objects never look at. So `$(shell …)` yields a *marker*, a short text that stands for the output. Markers are carried along
+by concatenation and assignment; a function of text that meets one yields a marker for its own result; and whoever must know the
+characters forces them, which runs the command then, once.
+
+A marker is a lone surrogate, a number, another lone surrogate. Decoding UTF-8 never yields these two, so no input holds one.
+Running late is the same as running at once as long as a command does not depend on what another one leaves behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from kallmodsyms.commands import Answers
+
+MARK = "\ud800"
+_END = "\ud801"
+_MARKER = re.compile(f"{MARK}([0-9]+){_END}")
+
+
+class Shell(NamedTuple):
+    """A command (which may hold markers), and what it runs with. `environment` is called when it runs."""
+
+    command: str
+    shell: str
+    directory: str
+    environment: Callable[[str], Mapping[str, str]]
+
+
+class Application(NamedTuple):
+    """A function and its arguments, of which at least one holds a marker."""
+
+    function: Callable[..., str]
+    arguments: tuple[str, ...]
+
+
+class Promises:
+    """The promises of one evaluation, or of several that exchange values.
+
+    answers: what commands printed
+    looked: how often somebody had to know what a marker stands for
+    """
+
+    def __init__(self, answers: Answers | None = None) -> None:
+        self._promises: list[Shell | Application] = []
+        self._markers: dict[tuple, str] = {}
+        self._values: dict[int, str] = {}
+        self.answers = answers or Answers()
+        self.looked = 0
+
+    def shell(self, promise: Shell) -> str:
+        """A marker for what the command prints, newlines turned into blanks and the last ones dropped."""
+        return self._marker((promise.command, promise.shell, promise.directory), promise)
+
+    def apply(self, function: Callable[..., str], *arguments: str) -> str:
+        """A marker for what `function` makes of the forced arguments."""
+        return self._marker((function, arguments), Application(function, arguments))
+
+    def force(self, text: str) -> str:
+        """`text` with every marker replaced by what it stands for."""
+        if MARK not in text:
+            return text
+        self.looked += 1
+        return _MARKER.sub(lambda match: self._value(int(match[1])), text)
+
+    def is_empty(self, text: str) -> bool:
+        """Whether the forced text would be empty. Nothing runs where other characters decide."""
+        if MARK not in text:
+            return not text
+        return not _MARKER.sub("", text) and not self.force(text)
+
+    def only_markers(self, text: str) -> bool:
+        """Whether `text` is made of markers alone, so that it may turn out empty."""
+        return MARK in text and not _MARKER.sub("", text)
+
+    def _marker(self, key: tuple, promise: Shell | Application) -> str:
+        marker = self._markers.get(key)
+        if marker is None:
+            marker = f"{MARK}{len(self._promises)}{_END}"
+            self._promises.append(promise)
+            self._markers[key] = marker
+        return marker
+
+    def _value(self, index: int) -> str:
+        value = self._values.get(index)
+        if value is None:
+            promise = self._promises[index]
+            if isinstance(promise, Shell):
+                value = self._run(promise)
+            else:
+                value = promise.function(*[self.force(argument) for argument in promise.arguments])
+            self._values[index] = value
+        return value
+
+    def _run(self, promise: Shell) -> str:
+        command = self.force(promise.command)
+        environment = promise.environment(command)
+        output = self.answers.find(command, promise.directory, environment)
+        if output is None:
+            output = run(command, promise.shell, promise.directory, environment)
+            self.answers.keep(command, promise.directory, environment, output)
+        return output
+
+
+def anonymous(text: str) -> str:
+    """`text` with every marker replaced by one that stands for nothing: what an evaluation sees that forces none."""
+    return _MARKER.sub(MARK, text) if MARK in text else text
+
+
+def run(command: str, shell: str, directory: str, environment: Mapping[str, str]) -> str:
+    """Run a command as `$(shell …)` does and return its output on one line."""
+    import subprocess  # not needed by most runs, and takes long to import
+
+    if not command.strip():
+        return ""
+    try:
+        done = subprocess.run(
+            [shell, "-c", command.encode("utf-8", "surrogateescape")],
+            cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    except OSError:
+        # make prints a message and goes on with an empty value
+        return ""
+    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n").replace("\n", " ")
+
+
+def process_environment() -> dict[str, str]:
+    """The environment of this process, as makefiles see it."""
+    return dict(os.environ)
