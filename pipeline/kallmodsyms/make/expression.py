@@ -1,27 +1,24 @@
-"""The text of a value in, something that can be expanded many times out.
+"""The text of a value in, something that can be expanded many times out; and the values of variables, which need that.
 
-`compile_text` turns a text into a *compiled* expression: a str where nothing is left to expand, otherwise a function from an
-evaluator to a str. What GNU make complains about only when it expands (a function with too few arguments, a reference without
-its closing bracket) is compiled into a function that complains.
+`compile_text` turns a text into an expansion, a function from a scope to a str; a text in which nothing expands stays a
+str. What GNU make complains about only when it expands (a function with too few arguments, a reference without its
+closing bracket) becomes an expansion that complains.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Union
 
 from kallmodsyms.make.functions import PURE, patsubst_parts, percent
 from kallmodsyms.make.lines import SPACES, matching, split_words
-from kallmodsyms.make.promises import MARK
-
-if TYPE_CHECKING:
-    from kallmodsyms.make.evaluator import Evaluator
-
-Compiled = Union[str, Callable[["Evaluator"], str]]
+from kallmodsyms.make.promises import MARK, Shell
+from kallmodsyms.make.scope import Compiled, Expansion, Origin, Scope, Variable
+from kallmodsyms.make.special import CONDITIONS, SPECIAL
 
 _FUNCTION_NAME = re.compile(r"([a-z-]+)(?=[ \t\n\v\f\r]|\Z)")
 _cache: dict[str, Compiled] = {}
+_named_cache: dict[str, Expansion] = {}
 
 
 def compile_text(text: str) -> Compiled:
@@ -60,27 +57,28 @@ def _compile(text: str) -> Compiled:
 
 
 def _concatenation(parts: list[Compiled]) -> Compiled:
-    if all(isinstance(part, str) for part in parts):
-        return "".join(parts)  # type: ignore[arg-type]
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) == len(parts):
+        return "".join(texts)
     if len(parts) == 1:
         return parts[0]
     if len(parts) == 2:
         first, second = parts
-        if isinstance(first, str):
-            return lambda evaluator: first + second(evaluator)  # type: ignore[operator]
-        if isinstance(second, str):
-            return lambda evaluator: first(evaluator) + second
+        if isinstance(first, str) and not isinstance(second, str):
+            return lambda scope: first + second(scope)
+        if isinstance(second, str) and not isinstance(first, str):
+            return lambda scope: first(scope) + second
     whole = tuple(parts)
-    return lambda evaluator: "".join([part if isinstance(part, str) else part(evaluator) for part in whole])
+    return lambda scope: "".join([part if isinstance(part, str) else part(scope) for part in whole])
 
 
 def _variable(name: str) -> Compiled:
-    return lambda evaluator: evaluator.value(name)
+    return lambda scope: value_of(scope, name)
 
 
 def _failure(message: str) -> Compiled:
-    def fail(evaluator: Evaluator) -> str:
-        raise evaluator.error(message)
+    def fail(scope: Scope) -> str:
+        raise scope.error(message)
 
     return fail
 
@@ -89,8 +87,8 @@ def _reference(text: str, start: int, opening: str) -> tuple[Compiled, int]:
     """Compile what follows `$(` or `${` at `start`; also tell where it ends."""
     closing = ")" if opening == "(" else "}"
     function = _FUNCTION_NAME.match(text, start)
-    if function and (function[1] in PURE or function[1] in SPECIAL):
-        return _call(text, start + len(function[1]), opening, function[1])
+    if function and function[1] in _ARITY:
+        return _function_call(text, start + len(function[1]), opening, function[1])
     end = text.find(closing, start)
     if end < 0:
         return _failure("unterminated variable reference"), len(text)
@@ -101,46 +99,42 @@ def _reference(text: str, start: int, opening: str) -> tuple[Compiled, int]:
         return _failure("unterminated variable reference"), len(text)
     name = _compile(text[start:end])
 
-    def computed(evaluator: Evaluator) -> str:
-        forced = evaluator.force(name if isinstance(name, str) else name(evaluator))
+    def computed(scope: Scope) -> str:
+        forced = scope.force(name if isinstance(name, str) else name(scope))
         if ":" not in forced:
-            return evaluator.value(forced)
+            return value_of(scope, forced)
         reference = _named_cache.get(forced)
         if reference is None:
             reference = _named_cache[forced] = _named(forced)
-        return reference(evaluator)
+        return reference(scope)
 
     return computed, end + 1
 
 
-_named_cache: dict[str, Callable[[Evaluator], str]] = {}
-
-
-def _named(name: str) -> Callable[[Evaluator], str]:
+def _named(name: str) -> Expansion:
     """A reference whose name is known: `NAME` or `NAME:PATTERN=REPLACEMENT`."""
     colon = name.find(":")
     equals = name.find("=", colon)
     if colon < 0 or equals < 0:
-        return lambda evaluator: evaluator.value(name)
+        return lambda scope: value_of(scope, name)
     variable, pattern, replacement = name[:colon], name[colon + 1 : equals], name[equals + 1 :]
     prefix, suffix = percent(pattern)
-    parts: tuple[str, str, str, str | None]
-    if suffix is None:
-        parts = ("", pattern, "", replacement)
-    else:
-        parts = (prefix, suffix, *percent(replacement))
+    # Without a % the pattern stands for the end of a word.
+    parts: tuple[str, str, str, str | None] = (
+        ("", pattern, "", replacement) if suffix is None else (prefix, suffix, *percent(replacement))
+    )
 
     def substitute(value: str) -> str:
         return patsubst_parts(*parts, value)
 
-    def substitution(evaluator: Evaluator) -> str:
-        value = evaluator.value(variable)
-        return evaluator.promises.apply(substitute, value) if MARK in value else substitute(value)
+    def substitution(scope: Scope) -> str:
+        value = value_of(scope, variable)
+        return scope.promises.apply(substitute, value) if MARK in value else substitute(value)
 
     return substitution
 
 
-def _call(text: str, start: int, opening: str, name: str) -> tuple[Compiled, int]:
+def _function_call(text: str, start: int, opening: str, name: str) -> tuple[Compiled, int]:
     """Compile a function call whose arguments begin at or after `start`."""
     end = matching(text, start, opening)
     if end == len(text):
@@ -148,23 +142,14 @@ def _call(text: str, start: int, opening: str, name: str) -> tuple[Compiled, int
         return _failure(f"unterminated call to function '{name}': missing '{closing}'"), end
     while start < end and text[start] in SPACES:
         start += 1
-    arguments = _split_arguments(text, start, end, opening, (PURE.get(name) or SPECIAL[name])[1])
-    return build_call(name, arguments), end + 1
-
-
-def build_call(name: str, arguments: list[str]) -> Compiled:
-    """A call of the function `name` with unexpanded arguments."""
-    fewest = (PURE.get(name) or SPECIAL[name])[0]
-    if len(arguments) < fewest:
-        return _failure(f"insufficient number of arguments ({len(arguments)}) to function '{name}'")
-    if name in PURE:
-        return _pure_call(name, [_compile(argument) if "$" in argument else argument for argument in arguments])
-    return SPECIAL[name][2](*arguments)
+    arguments = _split_arguments(text, start, end, opening, _ARITY[name][1])
+    return _build_call(name, arguments), end + 1
 
 
 def _split_arguments(text: str, start: int, end: int, opening: str, most: int) -> list[str]:
+    """Cut the arguments between `start` and `end` apart; the last of `most` keeps its commas."""
     closing = ")" if opening == "(" else "}"
-    arguments = []
+    arguments: list[str] = []
     depth = 0
     first = start
     for position in range(start, end):
@@ -182,112 +167,110 @@ def _split_arguments(text: str, start: int, end: int, opening: str, most: int) -
     return arguments
 
 
+def _build_call(name: str, arguments: list[str]) -> Compiled:
+    """A call of the function `name` with arguments that are not expanded yet."""
+    fewest = _ARITY[name][0]
+    if len(arguments) < fewest:
+        return _failure(f"insufficient number of arguments ({len(arguments)}) to function '{name}'")
+    conditions = CONDITIONS.get(name, slice(0))
+    arguments[conditions] = [argument.strip(SPACES) for argument in arguments[conditions]]
+    compiled = [_compile(argument) for argument in arguments]
+    return _pure_call(name, compiled) if name in PURE else _SPECIAL[name][2](*compiled)
+
+
 def _pure_call(name: str, arguments: list[Compiled]) -> Compiled:
     function = PURE[name][2]
 
-    def call(evaluator: Evaluator) -> str:
-        values = [part if isinstance(part, str) else part(evaluator) for part in arguments]
+    def call(scope: Scope) -> str:
+        values = [part if isinstance(part, str) else part(scope) for part in arguments]
         for value in values:
             if MARK in value:
-                return evaluator.promises.apply(function, *values)
+                return scope.promises.apply(function, *values)
         return function(*values)
 
     return call
 
 
-# The functions that look at variables, files or the world, or that expand only some of their arguments.
+# Variables, and the two functions that expand them.
 
 
-def _if(condition: str, yes: str, no: str = "") -> Compiled:
-    test, then, otherwise = compile_text(condition.strip(SPACES)), compile_text(yes), compile_text(no)
-
-    def choose(evaluator: Evaluator) -> str:
-        taken = otherwise if evaluator.promises.is_empty(evaluator.expand(test)) else then
-        return evaluator.expand(taken)
-
-    return choose
+def value_of(scope: Scope, name: str) -> str:
+    """The expanded value of a variable, empty where it is undefined. It may hold markers (see promises)."""
+    variable = scope.find(name)
+    if variable is None:
+        return " ".join(scope.variables()) if name == ".VARIABLES" else ""
+    return expand_variable(scope, name, variable) if variable.recursive else variable.value
 
 
-def _or(*conditions: str) -> Compiled:
-    tests = [compile_text(condition.strip(SPACES)) for condition in conditions]
+def expand_variable(scope: Scope, name: str, variable: Variable) -> str:
+    """The expanded value of a recursive variable, which must not refer to itself."""
+    compiled = variable.compiled
+    if compiled is None:
+        compiled = variable.compiled = compile_text(variable.value)
+    if isinstance(compiled, str):
+        return compiled
+    if name in scope.expanding:
+        raise scope.error(f"the recursive variable '{name}' refers to itself", text=f"{name} = {variable.value}")
+    scope.expanding.add(name)
+    try:
+        return compiled(scope)
+    finally:
+        scope.expanding.discard(name)
 
-    def first_true(evaluator: Evaluator) -> str:
-        for test in tests:
-            value = evaluator.expand(test)
-            if not evaluator.promises.is_empty(value):
-                return value
+
+def shell(scope: Scope, command: str) -> str:
+    """A marker for what an expanded command prints."""
+    program = "/bin/sh" if scope.find("SHELL") is None else scope.force(value_of(scope, "SHELL"))
+    return scope.promises.shell(Shell(command, program, scope.directory, scope.shell_environment))
+
+
+def _shell(command: Compiled = "") -> Expansion:
+    return lambda scope: shell(scope, scope.expand(command))
+
+
+def _call(*arguments: Compiled) -> Expansion:
+    return lambda scope: _called(scope, [scope.expand(argument) for argument in arguments])
+
+
+def _called(scope: Scope, arguments: list[str]) -> str:
+    """What a call with expanded arguments comes to. The first one names a function or a variable."""
+    name = "".join(split_words(scope.force(arguments[0]))[:1])
+    if not name:
         return ""
-
-    return first_true
-
-
-def _and(*conditions: str) -> Compiled:
-    tests = [compile_text(condition.strip(SPACES)) for condition in conditions]
-
-    def last_true(evaluator: Evaluator) -> str:
-        value = ""
-        for test in tests:
-            value = evaluator.expand(test)
-            if evaluator.promises.is_empty(value):
-                return ""
-        return value
-
-    return last_true
-
-
-def _foreach(variable: str, words: str, body: str) -> Compiled:
-    name, items, text = compile_text(variable), compile_text(words), compile_text(body)
-
-    def loop(evaluator: Evaluator) -> str:
-        forced_name = evaluator.force(evaluator.expand(name)).strip(SPACES)
-        values = split_words(evaluator.force(evaluator.expand(items)))
-        return evaluator.foreach(forced_name, values, text)
-
-    return loop
+    if name in _ARITY:
+        return _call_function(scope, name, arguments[1:])
+    variable = scope.find(name)
+    if variable is None:
+        return ""
+    if not variable.recursive:
+        return variable.value
+    compiled = variable.compiled
+    if compiled is None:
+        compiled = variable.compiled = compile_text(variable.value)
+    if isinstance(compiled, str):
+        return compiled
+    # An argument that only the enclosing call has must not be seen here.
+    enclosing = next((len(frame) for frame in reversed(scope.frames) if "0" in frame), 0)
+    values = [name, *arguments[1:], *[""] * (enclosing - len(arguments))]
+    scope.frames.append({str(index): Variable(text, False, Origin.AUTOMATIC) for index, text in enumerate(values)})
+    try:
+        # Unlike other references, a call may refer to itself.
+        return compiled(scope)
+    finally:
+        scope.frames.pop()
 
 
-def _user_call(*arguments: str) -> Compiled:
-    parts = [compile_text(argument) for argument in arguments]
-    return lambda evaluator: evaluator.call([evaluator.expand(part) for part in parts])
+def _call_function(scope: Scope, name: str, arguments: list[str]) -> str:
+    most = _ARITY[name][1]
+    texts = [argument.replace("$", "$$") for argument in arguments] if name in PURE else arguments
+    return scope.expand(_build_call(name, texts[:most] if most else texts))
 
 
-def _of_text(method: Callable[[Evaluator, str], str]) -> Callable[..., Compiled]:
-    """A function of one argument, which it gets expanded and forced."""
-
-    def build(argument: str = "") -> Compiled:
-        text = compile_text(argument)
-        return lambda evaluator: method(evaluator, evaluator.force(evaluator.expand(text)))
-
-    return build
-
-
-def _shell(command: str = "") -> Compiled:
-    text = compile_text(command)
-    return lambda evaluator: evaluator.shell(evaluator.expand(text))
-
-
-def _file(operation: str, content: str | None = None) -> Compiled:
-    text = compile_text(operation)
-    return lambda evaluator: evaluator.file(evaluator.force(evaluator.expand(text)), content is not None)
-
-
-# Name: (fewest arguments, most arguments or 0, what compiles a call of it).
-SPECIAL: dict[str, tuple[int, int, Callable[..., Compiled]]] = {
-    "abspath": (0, 1, _of_text(lambda evaluator, text: evaluator.abspath(text))),
-    "and": (1, 0, _and),
-    "call": (1, 0, _user_call),
-    "error": (0, 1, _of_text(lambda evaluator, text: evaluator.stop(text))),
-    "eval": (0, 1, _of_text(lambda evaluator, text: evaluator.eval(text))),
-    "file": (1, 2, _file),
-    "flavor": (0, 1, _of_text(lambda evaluator, text: evaluator.flavor(text))),
-    "foreach": (3, 3, _foreach),
-    "if": (2, 3, _if),
-    "info": (0, 1, _of_text(lambda evaluator, text: evaluator.message(text))),
-    "or": (1, 0, _or),
-    "origin": (0, 1, _of_text(lambda evaluator, text: evaluator.origin(text))),
-    "realpath": (0, 1, _of_text(lambda evaluator, text: evaluator.realpath(text))),
+_SPECIAL: dict[str, tuple[int, int, Callable[..., Expansion]]] = {
+    **SPECIAL,
+    "call": (1, 0, _call),
     "shell": (0, 1, _shell),
-    "value": (0, 1, _of_text(lambda evaluator, text: evaluator.raw_value(text))),
-    "warning": (0, 1, _of_text(lambda evaluator, text: evaluator.warning(text))),
-    "wildcard": (0, 1, _of_text(lambda evaluator, text: evaluator.wildcard(text))),
 }
+
+# Name of a function: (fewest arguments, most arguments or 0).
+_ARITY = {name: function[:2] for name, function in {**PURE, **_SPECIAL}.items()}

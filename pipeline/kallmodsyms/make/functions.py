@@ -9,7 +9,7 @@ from collections.abc import Callable
 from kallmodsyms.make.lines import SPACES, split_words
 
 
-class BadArgument(Exception):
+class ArgumentError(Exception):
     """An argument that GNU make stops at. The caller knows the place and makes it an InputError."""
 
 
@@ -98,7 +98,7 @@ def sort(text: str) -> str:
 def word(index: str, text: str) -> str:
     number = _number(index, "word", "first")
     if number == 0:
-        raise BadArgument("first argument to 'word' function must be greater than 0")
+        raise ArgumentError("first argument to 'word' function must be greater than 0")
     return "".join(split_words(text)[number - 1 : number])
 
 
@@ -106,7 +106,7 @@ def wordlist(first: str, last: str, text: str) -> str:
     start = _number(first, "wordlist", "first")
     stop = _number(last, "wordlist", "second")
     if start < 1:
-        raise BadArgument(f"invalid first argument to 'wordlist' function: '{start}'")
+        raise ArgumentError(f"invalid first argument to 'wordlist' function: '{start}'")
     return " ".join(split_words(text)[start - 1 : stop])
 
 
@@ -114,7 +114,7 @@ def _number(text: str, function: str, which: str) -> int:
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit()):
         problem = "empty value" if not digits else f"'{text}'"
-        raise BadArgument(f"non-numeric {which} argument to '{function}' function: {problem}")
+        raise ArgumentError(f"non-numeric {which} argument to '{function}' function: {problem}")
     return int(digits)
 
 
@@ -165,7 +165,7 @@ def join(first: str, second: str) -> str:
     length = max(len(left), len(right))
     left += [""] * (length - len(left))
     right += [""] * (length - len(right))
-    return " ".join([a + b for a, b in zip(left, right)])
+    return " ".join([a + b for a, b in zip(left, right, strict=True)])
 
 
 # Name: (fewest arguments, most arguments, function). What is left of the text belongs to the last argument.

@@ -1,14 +1,13 @@
-"""Makefile text in, a `Program` out: its logical lines, each told apart once by what it is.
+"""Makefile text in, a `Program` out: its logical lines, each classified once.
 
-What a line is does not depend on any variable, with one exception that only the evaluator can decide: a line that starts with
-a tab belongs to a recipe if a rule is open. Such lines are looked at only when the evaluator finds that none is.
+What a line is does not depend on any variable, with one exception that only the evaluator can decide: a line that
+starts with a tab belongs to a recipe if a rule is open. It is classified only when the evaluator finds that none is.
 """
 
 from __future__ import annotations
 
 import os
 from enum import Enum, auto
-from typing import Any
 
 from kallmodsyms.errors import InputError
 from kallmodsyms.make.lines import (
@@ -21,11 +20,12 @@ from kallmodsyms.make.lines import (
     remove_comment,
     skip_reference,
     split_assignment,
-)  # fmt: skip
+)
+from kallmodsyms.make.scope import Compiled
 
 
 class Kind(Enum):
-    """What a line is. ANYTHING is a rule, a target-specific variable or a bare expansion: their expansion decides."""
+    """What a line is. ANYTHING is a rule, a target-specific variable or a bare expansion: only expanding it tells."""
 
     EMPTY = auto()
     ASSIGNMENT = auto()
@@ -47,14 +47,16 @@ class Line:
 
     number: of its first physical line
     raw: its text, with inner backslash-newlines
-    recipe: it starts with a tab
-    kind: a Kind, or None as long as nobody asked (see `classify`)
+    recipe: whether it starts with a tab
+    kind: None until `classify` found it out
 
     The rest depends on the kind:
     name, operator, text: of an assignment, or a definition; `text` is what follows a keyword, or a rule's text
-    override, export: the words before an assignment
-    optional: an include that may be missing
-    compiled: what the evaluator made of `text`, for next time
+    override, export: whether these words come before an assignment
+    optional: whether an included file may be missing
+    compiled_name, compiled: `name` and `text` as the evaluator compiled them, for the next time
+    sides: the two sides of an `ifeq`, compiled, and what follows them
+    body: of a `define`, and the index of the line after it
     """
 
     __slots__ = (
@@ -70,8 +72,9 @@ class Line:
         "override",
         "raw",
         "recipe",
+        "sides",
         "text",
-    )  # fmt: skip
+    )
 
     def __init__(self, number: int, raw: str) -> None:
         self.number = number
@@ -80,8 +83,9 @@ class Line:
         self.kind: Kind | None = None
         self.name = self.operator = self.text = ""
         self.override = self.export = self.optional = False
-        self.compiled_name: Any = None
-        self.compiled: Any = None
+        self.compiled_name: Compiled | None = None
+        self.compiled: Compiled | None = None
+        self.sides: tuple[Compiled, Compiled, str] | None = None
         self.body: tuple[str, int] | None = None
 
     def classify(self) -> Kind:
@@ -168,7 +172,7 @@ def is_target_variable(text: str) -> bool:
 
 def make_words(text: str) -> list[str]:
     """Cut a rule's text where make does: at blanks and before colons and equal signs, never inside a reference."""
-    words = []
+    words: list[str] = []
     position = 0
     while position < len(text):
         if text[position] in BLANKS:
@@ -208,7 +212,7 @@ class Program:
         return line.body
 
     def _definition(self, index: int) -> tuple[str, int]:
-        body = []
+        body: list[str] = []
         depth = 1
         for after, line in enumerate(self.lines[index + 1 :], start=index + 2):
             text = collapse(line.raw)
