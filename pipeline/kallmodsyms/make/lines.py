@@ -1,7 +1,7 @@
 """Makefile text in, logical lines out; and the scanning that GNU make does inside one line.
 
-A logical line is one or more physical lines, each but the last ending in an odd number of backslashes. Nothing here knows
-variables or functions; everything follows `readline()`, `collapse_continuations()`, `find_map_unquote()` and
+A logical line is one or more physical lines, each but the last ending in an odd number of backslashes. Nothing here
+knows of variables or functions. Everything follows `readline()`, `collapse_continuations()`, `find_map_unquote()` and
 `parse_variable_definition()` of GNU make 4.3.
 """
 

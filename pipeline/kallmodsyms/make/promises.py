@@ -1,12 +1,13 @@
 """What `$(shell …)` yields before anybody has looked at it.
 
-Most shell commands of a kernel's makefiles probe the compiler for an option that ends up in a flag variable, which the lists
-of objects never look at. So `$(shell …)` yields a *marker*, a short text that stands for the output. Markers are carried along
-by concatenation and assignment; a function of text that meets one yields a marker for its own result; and whoever must know the
-characters forces them, which runs the command then, once.
+Most shell commands of a kernel's makefiles probe the compiler for an option that ends up in a variable of flags, which
+the lists of objects never look at. So `$(shell …)` yields a *marker*, a short text that stands for the output.
+Concatenation and assignment carry markers along; a function of text that meets one yields a marker for its own result;
+and whoever must know the characters forces them: only then does the command run, once.
 
-A marker is a lone surrogate, a number, another lone surrogate. Decoding UTF-8 never yields these two, so no input holds one.
-Running late is the same as running at once as long as a command does not depend on what another one leaves behind.
+A marker is a lone surrogate, a number, and another lone surrogate. Decoding UTF-8 never yields these two, so that no
+input holds a marker. Running a command late is as good as running it at once, unless it depends on what another one
+leaves behind.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _MARKER = re.compile(f"{MARK}([0-9]+){_END}")
 
 
 class Shell(NamedTuple):
-    """A command (which may hold markers), and what it runs with. `environment` is called when it runs."""
+    """A command, which may hold markers, and what it runs with. `environment` gets the final command when that runs."""
 
     command: str
     shell: str
@@ -43,12 +44,12 @@ class Promises:
     """The promises of one evaluation, or of several that exchange values.
 
     answers: what commands printed
-    looked: how often somebody had to know what a marker stands for
+    looked: how often somebody had to know what markers stand for
     """
 
     def __init__(self, answers: Answers | None = None) -> None:
         self._promises: list[Shell | Application] = []
-        self._markers: dict[tuple, str] = {}
+        self._markers: dict[tuple[object, ...], str] = {}
         self._values: dict[int, str] = {}
         self.answers = answers or Answers()
         self.looked = 0
@@ -69,7 +70,7 @@ class Promises:
         return _MARKER.sub(lambda match: self._value(int(match[1])), text)
 
     def is_empty(self, text: str) -> bool:
-        """Whether the forced text would be empty. Nothing runs where other characters decide."""
+        """Whether the forced text would be empty. Nothing runs where characters beside the markers decide."""
         if MARK not in text:
             return not text
         return not _MARKER.sub("", text) and not self.force(text)
@@ -78,7 +79,7 @@ class Promises:
         """Whether `text` is made of markers alone, so that it may turn out empty."""
         return MARK in text and not _MARKER.sub("", text)
 
-    def _marker(self, key: tuple, promise: Shell | Application) -> str:
+    def _marker(self, key: tuple[object, ...], promise: Shell | Application) -> str:
         marker = self._markers.get(key)
         if marker is None:
             marker = f"{MARK}{len(self._promises)}{_END}"
@@ -108,7 +109,7 @@ class Promises:
 
 
 def anonymous(text: str) -> str:
-    """`text` with every marker replaced by one that stands for nothing: what an evaluation sees that forces none."""
+    """`text` with each marker made anonymous: all that an evaluation sees of it unless it forces the marker."""
     return _MARKER.sub(MARK, text) if MARK in text else text
 
 
@@ -121,10 +122,14 @@ def run(command: str, shell: str, directory: str, environment: Mapping[str, str]
     try:
         done = subprocess.run(
             [shell, "-c", command.encode("utf-8", "surrogateescape")],
-            cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False,
-        )  # fmt: skip
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=False,
+        )
     except OSError:
-        # make prints a message and goes on with an empty value
+        # make prints a message and goes on with an empty value.
         return ""
     return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n").replace("\n", " ")
 
