@@ -19,10 +19,15 @@ COMMAND_LINE = {"FROM_CMD": "c d"}
 
 def gnu_make(directory: Path, makefile: str = "Makefile") -> list[str]:
     """The lines that GNU make's own reading of a makefile prints, and its last complaint if it has one."""
-    arguments = ["make", "-rR", "--no-print-directory", "-f", makefile, *(f"{k}={v}" for k, v in COMMAND_LINE.items())]
+    variables = [f"{name}={value}" for name, value in COMMAND_LINE.items()]
     done = subprocess.run(
-        [*arguments, "all"], cwd=directory, env=ENVIRONMENT, capture_output=True, encoding="utf-8", errors="surrogateescape",
-    )  # fmt: skip
+        ["make", "-rR", "--no-print-directory", "-f", makefile, *variables, "all"],
+        cwd=directory,
+        env=ENVIRONMENT,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+    )
     lines = [line for line in done.stdout.splitlines() if line != "make: 'all' is up to date."]
     return lines + (["error"] if done.returncode else [])
 
@@ -359,7 +364,8 @@ $(info $(D))
 $(info [$(subst a,b,banana)] [$(subst ,x,abc)] [$(subst a,,banana)] [$(subst  a,b,a a)])
 $(info [$(patsubst %.c,%.o,a.c b.h c.c)] [$(patsubst %,x,a b)] [$(patsubst a,b,a  aa a)] [$(patsubst %.c,%%.o,a.c)])
 $(info [$(patsubst a%b,[%],ab axb axxbb a b)] [$(patsubst \%x,y,%x ax)] [$(patsubst %,%,  a   b )] [$(patsubst a,%,a)])
-$(info [$(patsubst %.c,,a.c b.c d)] [$(patsubst ,x,a b)] [$(patsubst ,x,a b )] [$(patsubst ,x,)] [$(patsubst a\%%,%,a%b)])
+$(info [$(patsubst %.c,,a.c b.c d)] [$(patsubst ,x,a b)] [$(patsubst ,x,a b )] [$(patsubst ,x,)])
+$(info [$(patsubst a\%%,%,a%b)])
 $(info [$(strip  a   b )] [$(strip )] [$(findstring a,banana)] [$(findstring x,banana)] [$(findstring ,b)])
 $(info [$(filter %.c a,a.c b.h a b)] [$(filter-out %.c a,a.c b.h a b)] [$(filter ,a)] [$(filter a%,a ab ba a%)])
 $(info [$(filter \%,% a)] [$(filter a\%b,a%b axb)] [$(filter %a%,a xa% bax)] [$(filter-out %,a b)])
@@ -374,9 +380,11 @@ $(info [$(abspath /a/../b //c/./d e/../..)] [$(abspath )] [$(words $(abspath a b
 """,
     "conditional-functions": r"""
 $(info [$(if a,b,c)] [$(if ,b,c)] [$(if  ,b)] [$(if $(nothing) ,b,c)] [$(if a,b,c,d)] [$(if a,  b  )])
-$(info [$(or a,b)] [$(or ,b)] [$(or ,,)] [$(or  , c )] [$(and a,b)] [$(and a,,c)] [$(and a, c )] [$(or $(info one),x,$(info no))])
+$(info [$(or a,b)] [$(or ,b)] [$(or ,,)] [$(or  , c )] [$(and a,b)] [$(and a,,c)] [$(and a, c )])
+$(info [$(or $(info one),x,$(info no))])
 $(info [$(if x,$(info yes),$(info no))])
-$(info [$(foreach x,a b c,$(x)$(x))] [$(foreach x,,y)] [$(foreach  x ,a  b, $(x) )] [$(foreach x,a,$(foreach x,b,$(x))$(x))])
+$(info [$(foreach x,a b c,$(x)$(x))] [$(foreach x,,y)] [$(foreach  x ,a  b, $(x) )])
+$(info [$(foreach x,a,$(foreach x,b,$(x))$(x))])
 """,
     "references": r"""
 A = a.c b.c
@@ -392,7 +400,8 @@ $(info $(if,a) $(sortx a) $(sort) $(sort	b a))
 """,
     "files": r"""
 $(info [$(wildcard *)] [$(wildcard sub/*.mk missing sub)] [$(wildcard sub/)] [$(wildcard */)] [$(wildcard b.mk a.mk)])
-$(info [$(wildcard [ab].mk ?.mk)] [$(wildcard .h*)] [$(wildcard dangling)] [$(wildcard sub/../a.mk)] [$(wildcard nodir/x)])
+$(info [$(wildcard [ab].mk ?.mk)] [$(wildcard .h*)] [$(wildcard dangling)] [$(wildcard sub/../a.mk)])
+$(info [$(wildcard nodir/x)])
 $(info [$(realpath sub/.. missing sub/x.mk)] [$(notdir $(realpath link))] [$(realpath dangling)])
 $(info [$(file <a.mk)] [$(file < missing)])
 include a.mk sub/x.mk
@@ -450,7 +459,8 @@ f = $(if $(1),$(1) $(call f,$(wordlist 2,99,$(1))))
 $(info $(call f,a b c))
 """,
     "vpath": "vpath %.c src\nVPATH := a:b\n$(info $(VPATH))\n",
-    "default-variables": "$(info $(MAKE) $(MAKE_VERSION) $(CURDIR) $(MAKEFLAGS) $(MAKECMDGOALS) $(SUFFIXES)[$(CC)] $(.FEATURES))\n",
+    "default-variables": "$(info $(MAKE) $(MAKE_VERSION) $(CURDIR) $(MAKEFLAGS) $(MAKECMDGOALS) $(SUFFIXES)[$(CC)])\n"
+    "$(info $(.FEATURES))\n",
 }
 
 # What make stops at, and where we say why. The message is ours; that make stops is checked too.
@@ -480,7 +490,7 @@ MISTAKES = {
         "A := $(word $(shell echo x),a)\nB := $(A:a=b)\nifdef A\nendif\n",
         3,
         "non-numeric first argument to 'word' function: 'x'",
-    ),  # fmt: skip
+    ),
 }
 
 
@@ -614,24 +624,27 @@ def _function(arguments):
     return st.one_of(
         one.map(lambda pair: f"$({pair[0]} {pair[1]})"),
         st.one_of(two, three, many).map(lambda pair: f"$({pair[0]} {','.join(pair[1])})"),
-        loop, call, shell,
+        loop,
+        call,
+        shell,
         st.tuples(NAMES, WORDS, WORDS).map(lambda part: f"$({part[0]}:{part[1]}={part[2]})"),
-        NAMES.map(lambda name: f"$({name})"), NAMES.map(lambda name: f"$(origin {name})$(flavor {name})$(value {name})"),
-    )  # fmt: skip
+        NAMES.map(lambda name: f"$({name})"),
+        NAMES.map(lambda name: f"$(origin {name})$(flavor {name})$(value {name})"),
+    )
 
 
 TEXTS = st.recursive(
     WORDS,
     lambda inner: st.one_of(
         _function(inner), st.lists(inner, min_size=1, max_size=3).map(" ".join), st.tuples(inner, inner).map("".join)
-    ),  # fmt: skip
+    ),
     max_leaves=6,
 )
 STATEMENTS = st.recursive(
     st.one_of(
         st.tuples(NAMES, st.sampled_from([" = ", " := ", " += ", " ?= ", ":=", "+="]), TEXTS).map("".join),
         st.tuples(st.just("override "), NAMES, st.sampled_from([" := ", " += "]), TEXTS).map("".join),
-        st.tuples(st.just("define "), NAMES, st.just("\n"), TEXTS, st.just("\n"), TEXTS, st.just("\nendef")).map("".join),
+        st.tuples(NAMES, TEXTS, TEXTS).map(lambda part: f"define {part[0]}\n{part[1]}\n{part[2]}\nendef"),
         NAMES.map(lambda name: f"undefine {name}"),
         st.tuples(NAMES, TEXTS).map(lambda pair: f"$(eval {pair[0]} += {pair[1]})"),
         TEXTS.map(lambda text: f"$(info {text})"),
@@ -640,13 +653,15 @@ STATEMENTS = st.recursive(
     ),
     lambda inner: st.tuples(
         st.one_of(
-            st.tuples(st.sampled_from(["ifeq", "ifneq"]), TEXTS, TEXTS).map(lambda part: f"{part[0]} ({part[1]},{part[2]})"),
+            st.tuples(st.sampled_from(["ifeq", "ifneq"]), TEXTS, TEXTS).map(lambda part: "{} ({},{})".format(*part)),
             st.tuples(st.sampled_from(["ifdef", "ifndef"]), NAMES).map(" ".join),
         ),
-        inner, st.sampled_from(["else", "else ifdef A"]), inner,
+        inner,
+        st.sampled_from(["else", "else ifdef A"]),
+        inner,
     ).map(lambda part: "\n".join(part) + "\nendif"),
     max_leaves=4,
-)  # fmt: skip
+)
 MAKEFILES = st.lists(STATEMENTS, min_size=1, max_size=12).map("\n".join)
 SHOW = "".join(
     f"\n$(info {name} [$({name})] [$(value {name})] $(origin {name}) $(flavor {name}))"
