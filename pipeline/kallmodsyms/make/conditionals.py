@@ -1,4 +1,4 @@
-"""The lines `ifeq`, `ifneq`, `ifdef`, `ifndef`, `else` and `endif` in, whether the lines between them count out."""
+"""Directives such as `ifeq`, `else` and `endif` in; out comes whether the lines between them count."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from kallmodsyms.make.lines import BLANKS, SPACES
 from kallmodsyms.make.program import Line, first_word
 from kallmodsyms.make.scope import Compiled, Scope
 
-# The state of an open conditional: its current branch counts; none counted yet; one did before.
+# The states of an open conditional: its present branch counts; no branch counted so far; an earlier one did.
 _TAKEN, _WAITING, _DONE = range(3)
 
 
 class _Conditional:
-    """An open conditional and the line that opened it."""
+    """An open conditional.
+
+    line: what opened it
+    last: whether its present branch is that of an `else` without a condition, after which no other comes
+    """
 
     __slots__ = ("last", "line", "state")
 
     def __init__(self, line: Line, state: int) -> None:
         self.line = line
         self.state = state
-        self.last = False  # after an `else` without a condition
+        self.last = False
 
 
 class Conditionals:
@@ -45,7 +49,7 @@ class Conditionals:
         else:
             taken = not self.ignoring and _holds(scope, line, line.name, line.text)
             self._open.append(_Conditional(line, _TAKEN if taken else _WAITING))
-        self.ignoring = any(conditional.state for conditional in self._open)
+        self.ignoring = any(conditional.state != _TAKEN for conditional in self._open)
 
     def _else(self, scope: Scope, line: Line) -> None:
         if not self._open:
@@ -62,7 +66,7 @@ class Conditionals:
             scope.warning("extraneous text after 'else' directive")
             return
         if innermost.state == _TAKEN:
-            ignored = any(conditional.state for conditional in outer)
+            ignored = any(conditional.state != _TAKEN for conditional in outer)
             innermost.state = _TAKEN if not ignored and _holds(scope, line, word, rest) else _WAITING
 
     def finish(self, scope: Scope) -> None:

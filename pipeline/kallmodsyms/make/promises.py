@@ -25,7 +25,7 @@ _MARKER = re.compile(f"{MARK}([0-9]+){_END}")
 
 
 class Shell(NamedTuple):
-    """A command, which may hold markers, and what it runs with. `environment` gets the final command when that runs."""
+    """A command, which may hold markers, and what it runs with. `environment` is called with it when it runs."""
 
     command: str
     shell: str

@@ -62,7 +62,7 @@ class Variable:
 
 
 class Scope(ABC):
-    """The variables of one make process, and what expanding a text needs to know or leaves behind besides.
+    """The variables of one make process, and all else that expanding a text looks at or leaves behind.
 
     directory: the current directory, absolute
     base: variables that can be read and replaced here but are never changed; shared with others
@@ -139,7 +139,7 @@ class Scope(ABC):
         }
 
     def _by_default(self, name: str, variable: Variable) -> bool:
-        """Whether a variable is exported although nobody says so of it by name."""
+        """Whether a variable is exported that neither a directive nor the environment mentions."""
         return self.export_all and variable.origin > Origin.ENVIRONMENT and bool(_EXPORTABLE.fullmatch(name))
 
     # Changing them
