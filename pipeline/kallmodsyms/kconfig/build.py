@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import kconfiglib
 from kconfiglib import MenuNode
 
 from kallmodsyms.kconfig.language import TRANSITIONAL, Kconfig
-from kallmodsyms.kconfig.model import AND, NOT, OR, Choice, Dialect, Model, N, Y, probe
+from kallmodsyms.kconfig.model import AND, NOT, OR, Choice, Dialect, Model, N, Operation, Y, probe
 
 _OPERATORS = {
     kconfiglib.EQUAL: "=",
@@ -18,7 +19,9 @@ _OPERATORS = {
     kconfiglib.GREATER: ">",
     kconfiglib.GREATER_EQUAL: ">=",
 }
-Item = kconfiglib.Symbol | kconfiglib.Choice
+Item: TypeAlias = "kconfiglib.Symbol | kconfiglib.Choice"
+Operands: TypeAlias = "tuple[object, ...]"
+"""An expression of kconfiglib that is not an item: an operator and what it operates on."""
 
 
 def build(kconfig: Kconfig) -> Model:
@@ -71,6 +74,11 @@ def build(kconfig: Kconfig) -> Model:
 
 
 class _Builder:
+    """Gives kconfiglib's items and expressions their numbers.
+
+    operations: the expressions so far, as the model has them
+    """
+
     def __init__(self, kconfig: Kconfig, dialect: Dialect) -> None:
         self.modal = dialect.modal
         self.yes = kconfig.y
@@ -78,10 +86,11 @@ class _Builder:
         constants = dict.fromkeys([kconfig.n, kconfig.m, kconfig.y, *kconfig.const_syms.values()])
         self.items: list[Item] = [*constants, *kconfig.syms.values(), *kconfig.unique_choices]
         self.number = {item: number for number, item in enumerate(self.items)}
-        self.operations: list[tuple] = []
-        self.numbered: dict[tuple, int] = {}
-        # kconfiglib's expressions share parts. By identity; the part is kept so that its identity stays its own.
-        self.seen: dict[int, tuple[tuple, int]] = {}
+        self.operations: list[Operation] = []
+        self.numbered: dict[Operation, int] = {}
+        # kconfiglib's expressions share parts, which are told apart by identity. The part itself is kept too, so that
+        # no other one can get its identity.
+        self.seen: dict[int, tuple[Operands, int]] = {}
 
     def expression(self, part: object) -> int:
         """The number of one of kconfiglib's expressions."""
@@ -95,7 +104,7 @@ class _Builder:
             known = self.seen[id(part)] = (part, self.operation(part))
         return known[1]
 
-    def operation(self, part: tuple) -> int:
+    def operation(self, part: Operands) -> int:
         operator = part[0]
         if operator is kconfiglib.NOT:
             return self.add(NOT, (self.expression(part[1]),))
@@ -117,7 +126,7 @@ class _Builder:
         return distinct[0] if len(distinct) == 1 else self.add(operator, distinct)
 
     def add(self, operator: int | str, operands: tuple[int, ...]) -> int:
-        operation = (operator, operands)
+        operation: Operation = (operator, operands)
         number = self.numbered.get(operation)
         if number is None:
             number = self.numbered[operation] = len(self.items) + len(self.operations)
@@ -125,7 +134,7 @@ class _Builder:
         return number
 
     def depends(self, item: Item) -> object:
-        """The conditions of all definitions, ORed. One without any does not make it y: expr_alloc_or() of nothing."""
+        """The conditions of all definitions, ORed. A definition without any adds nothing, as in expr_alloc_or()."""
         conditions = [node.dep for node in item.nodes if node.dep is not self.yes]
         result = conditions[0] if conditions else self.yes
         for condition in conditions[1:]:
@@ -141,21 +150,22 @@ class _Builder:
             return "tristate"
         if isinstance(item, kconfiglib.Choice) or not item.nodes or not item.orig_type:
             return ""
-        return kconfiglib.TYPE_TO_STR[item.orig_type]
+        return str(kconfiglib.TYPE_TO_STR[item.orig_type])
 
     def choice(self, item: kconfiglib.Choice) -> Choice:
-        if self.modal:
-            members = item.syms
-        else:
-            # kconfiglib puts a member that depends on the one before below it, as `conf` did when choices had a value.
-            members = [node.item for top in item.nodes for node in _below(top) if node.prompt]
         return Choice(
             type=kconfiglib.TYPE_TO_STR[item.orig_type],
             prompt=self.prompt(item),
             optional=item.is_optional,
             defaults=tuple((self.number[symbol], self.expression(condition)) for symbol, condition in item.defaults),
-            members=tuple(self.number[symbol] for symbol in members),
+            members=tuple(self.number[symbol] for symbol in self.members(item)),
         )
+
+    def members(self, item: kconfiglib.Choice) -> list[kconfiglib.Symbol]:
+        if self.modal:
+            return list(item.syms)
+        # kconfiglib puts a member that depends on the one before below it, as `conf` did when choices had a value.
+        return [node.item for top in item.nodes for node in _below(top) if node.prompt]
 
     def layout(self, top: MenuNode) -> Iterator[int | tuple[str, int, str]]:
         node = top.list
@@ -185,10 +195,11 @@ def _below(top: MenuNode) -> Iterator[MenuNode]:
 
 def _ordered(kconfig: Kconfig, dialect: Dialect) -> list[kconfiglib.Symbol]:
     """`conf` walks its hash table bucket by bucket; in a bucket, what was mentioned last comes first."""
-    if dialect.buckets is None:
-        return kconfig.unique_defined_syms
+    buckets = dialect.buckets
+    if buckets is None:
+        return list(kconfig.unique_defined_syms)
     defined = [symbol for symbol in reversed(kconfig.syms.values()) if symbol.nodes]
-    return sorted(defined, key=lambda symbol: _hash(symbol.name) % dialect.buckets)
+    return sorted(defined, key=lambda symbol: _hash(symbol.name) % buckets)
 
 
 def _hash(name: str) -> int:

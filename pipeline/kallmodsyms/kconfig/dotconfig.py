@@ -50,7 +50,8 @@ def overruled(
 ) -> Iterator[str]:
     """A warning for each assignment that did not come true.
 
-    A number or string without a prompt is no wish: it says what compiler, or which pahole, there was when `conf` wrote the file.
+    There is none for a number or string without a prompt, which nobody asked for: it records which compiler or pahole
+    there was when `conf` wrote the file.
     """
     for item, value in assigned.items():
         wanted = "nmy"[value] if isinstance(value, int) else value

@@ -37,8 +37,8 @@ _UNENDED = re.compile(r"error: (?P<message>expected '\w+' at end of '(?P<path>.*
 CURE = "correct the Kconfig file; the tree's own `make ARCH=... oldconfig` should accept it too"
 
 
-class Kconfig(kconfiglib.Kconfig):
-    """All symbols of one tree, architecture and environment. Build it with `parse`.
+class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]  # kconfiglib has no types
+    """All symbols of one tree, architecture and environment. `parse` makes one.
 
     answers: what each command of $(shell) printed: standard output, standard error
     mentioned: the variables that $(NAME) looked for in the environment
@@ -60,9 +60,12 @@ class Kconfig(kconfiglib.Kconfig):
         self.missing: list[str] = []
         self.notices: list[str] = []
         self.modules_seen = False
-        # A module of extra functions that is not there; by default kconfiglib imports whatever `kconfigfunctions` it
-        # finds.
-        with _environment({**environment, "srctree": str(tree), "KCONFIG_FUNCTIONS": "kallmodsyms.kconfig.none"}):
+
+    def read(self) -> None:
+        """Parse the files, which kconfiglib does on construction. After an error, this object knows where it was."""
+        # There is no such module of extra functions; by default kconfiglib imports any `kconfigfunctions` it finds.
+        settings = {"srctree": str(self.tree), "KCONFIG_FUNCTIONS": "kallmodsyms.kconfig.none"}
+        with _environment({**self.environment, **settings}):
             super().__init__("Kconfig", warn_to_stderr=False)
 
     def _open(self, filename: str, mode: str) -> io.StringIO:
@@ -81,8 +84,8 @@ class Kconfig(kconfiglib.Kconfig):
         return io.StringIO(_NEW_ATTRIBUTE.sub(_older_attribute, text), newline=None)
 
     def _lookup_sym(self, name: str) -> kconfiglib.Symbol:
-        # kconfiglib makes MODULES before it reads anything. `syms` must be in the order of first mention
-        # (`build._ordered`).
+        # kconfiglib makes MODULES before it reads anything, but `build._ordered` needs `syms` in the order of first
+        # mention.
         if name == "MODULES" and not self.modules_seen and "MODULES" in self.syms:
             self.modules_seen = True
             self.syms["MODULES"] = self.syms.pop("MODULES")
@@ -90,20 +93,20 @@ class Kconfig(kconfiglib.Kconfig):
 
     def _fn_val(self, args: list[str]) -> str:
         name = args[0]
-        if name in self.variables:
-            return super()._fn_val(args)
-        if name not in self._functions:
-            if len(args) > 1:
+        if name not in self.variables:
+            if name not in self._functions:
+                if len(args) > 1:
+                    return ""
+                self.mentioned.add(name)
+                return self.environment.get(name, "")
+            if name == "shell" and len(args) == 2:
+                return self._shell(args[1])
+            if (name == "info" and len(args) == 2) or (name == "warning-if" and len(args) == 3):
+                if name == "info" or args[1] == "y":
+                    self._notice(args[-1])
                 return ""
-            self.mentioned.add(name)
-            return self.environment.get(name, "")
-        if name == "shell" and len(args) == 2:
-            return self._shell(args[1])
-        if (name == "info" and len(args) == 2) or (name == "warning-if" and len(args) == 3):
-            if name == "info" or args[1] == "y":
-                self._notice(args[-1])
-            return ""
-        return super()._fn_val(args)
+        value: str = super()._fn_val(args)
+        return value
 
     def _shell(self, command: str) -> str:
         # As popen(3) in do_shell() of scripts/kconfig/preprocess.c.
@@ -131,10 +134,10 @@ class Kconfig(kconfiglib.Kconfig):
             item.orig_type = type_
 
     def _expect_str_and_eol(self) -> str:
-        name = super()._expect_str_and_eol()
+        name: str = super()._expect_str_and_eol()
         if self._tokens[0] is not kconfiglib._T_SOURCE:
             return name
-        # No patterns in the kernel's language, and a file is looked for where `conf` runs before it is in the tree.
+        # The kernel's language has no patterns here, and `conf` looks for a file first where it runs, then in the tree.
         for directory in self.places:
             path = os.path.join(directory, name)
             if os.path.lexists(path):
@@ -173,18 +176,18 @@ def parse(
     """Parse `tree`/Kconfig and all it sources. `tree` and `objdir` are absolute.
 
     answers: what commands of $(shell) would print (standard output, standard error), as far as that is known
-    Raises InputError for whatever is wrong with a file: syntax, encoding, a source loop, a missing file, a dependency
-    loop.
+    Raises InputError for whatever is wrong with the files: syntax, encoding, a missing one, a loop of sources or of
+    dependencies.
     """
-    kconfig = Kconfig.__new__(Kconfig)
+    kconfig = Kconfig(tree, objdir, environment, answers)
     try:
-        kconfig.__init__(tree, objdir, environment, answers)
+        kconfig.read()
     except kconfiglib.KconfigError as error:
         raise _translated(str(error), tree) from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
         # kconfiglib trips over some malformed files, such as a help text below a menu.
         raise InputError(
-            "cannot be parsed here" if not isinstance(error, RecursionError) else "is nested too deeply here",
+            "is nested too deeply here" if isinstance(error, RecursionError) else "cannot be parsed here",
             path=tree / getattr(kconfig, "filename", "Kconfig"),
             line=getattr(kconfig, "linenr", None),
             text=getattr(kconfig, "_line", "")[:200],
@@ -206,10 +209,14 @@ def _translated(message: str, tree: Path) -> InputError:
             line=int(place[2]) if place else None,
             cure=CURE,
         )
-    place = {"path": tree / match["path"], "line": int(match["line"]), "cure": CURE}
-    if quoted := _QUOTED.fullmatch(match["message"]):
-        return InputError(quoted["message"], text=quoted["text"], **place)
-    return InputError(match["message"].strip(), **place)
+    quoted = _QUOTED.fullmatch(match["message"])
+    return InputError(
+        quoted["message"] if quoted else match["message"].strip(),
+        path=tree / match["path"],
+        line=int(match["line"]),
+        text=quoted["text"] if quoted else None,
+        cure=CURE,
+    )
 
 
 def _older_attribute(match: re.Match[str]) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from kallmodsyms.kconfig.model import AND, NOT, OR, M, Model, N, Y
 
 Assigned = Mapping[int, int | str]
 """Item to value, in the order of the .config: N, M or Y for a bool or tristate, otherwise the string."""
 
-_RELATIONS = {
+# Each compares two numbers or two byte strings.
+_RELATIONS: dict[int | str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -34,10 +36,12 @@ _NUMBER = {
 
 
 def compute(model: Model, assigned: Assigned) -> Values:
-    """All values. Numbers of the .config out of their range are first forgotten where the tree's `conf` does so."""
+    """All values. Where the tree's `conf` forgets numbers of the .config that are out of range, so does this."""
     values = Values(model, assigned)
     if model.dialect.dropped:
-        kept = {item: value for item, value in assigned.items() if isinstance(value, int) or values.in_range(item)}
+        kept = {
+            item: value for item, value in assigned.items() if isinstance(value, int) or values.in_range(item, value)
+        }
         if len(kept) < len(assigned):
             return Values(model, kept)
     return values
@@ -59,9 +63,9 @@ class Values:
         self.texts: list[str | None] = [None] * self.items
         self.written: set[int] = set()
         self.selections: dict[int, int | None] = {}
-        self.given: dict[int, dict[int, int | str]] = {choice: {} for choice in model.choices}
+        self.given: dict[int, dict[int, int]] = {choice: {} for choice in model.choices}
         for item, value in assigned.items():
-            if item in model.member_of:
+            if item in model.member_of and isinstance(value, int):
                 self.given[model.member_of[item]][item] = value
         self.modules = N  # while MODULES itself is computed
         self.modules = self.of(model.modules)
@@ -168,9 +172,9 @@ class Values:
         else:
             return Y if visible and self._selection(model.member_of[item]) == item else N
         given = self.assigned.get(item)
-        if given is not None and item in model.transitional:
+        if isinstance(given, int) and item in model.transitional:
             tri = given
-        elif given is not None and visible:
+        elif isinstance(given, int) and visible:
             tri = min(given, visible)
         else:
             tri = N
@@ -194,7 +198,7 @@ class Values:
         if visible:
             self.written.add(item)
         given = self.assigned.get(item)
-        if given is not None and (visible or item in self.model.transitional):
+        if isinstance(given, str) and (visible or item in self.model.transitional):
             text = given
         else:
             text = _EMPTY.get(type_, "") if self.model.dialect.zero else ""
@@ -214,14 +218,14 @@ class Values:
                 return self.text(limits[1])
         return text
 
-    def in_range(self, item: int) -> bool:
-        """Whether the number that the .config gives lies in the range that holds."""
+    def in_range(self, item: int, text: str) -> bool:
+        """Whether the number that the .config gives an item lies in the range that holds."""
         limits = self._limits(item)
         if not limits:
             return True
         type_ = self.model.types[item]
         low, high = self._bounds(limits, type_)
-        return low <= _number(self.assigned[item], _BASE[type_]) <= high
+        return low <= _number(text, _BASE[type_]) <= high
 
     def _limits(self, item: int) -> tuple[int, int] | None:
         if self.model.types[item] in _BASE:
@@ -231,10 +235,11 @@ class Values:
         return None
 
     def _bounds(self, limits: tuple[int, int], type_: str) -> list[int]:
+        """The numbers that the two items of a range stand for, for a symbol of type `type_`."""
         return [_number(self.text(limit), _BASE.get(self.model.types[limit], _BASE[type_])) for limit in limits]
 
     def _mode(self, item: int) -> int:
-        """What a choice is worth where it is worth something: y, one member is y; m, any number of members are m."""
+        """The value of a choice, in a tree where choices have one: with y one member is y, with m any number are m."""
         choice = self.model.choices[item]
         prompt = self.of(choice.prompt)
         as_bool = choice.type != "tristate" or not self.modules
@@ -259,12 +264,12 @@ class Values:
         return self.selections[item]
 
     @staticmethod
-    def _modal_selection(given: Assigned, shown: list[int], default: int | None) -> int | None:
+    def _modal_selection(given: Mapping[int, int], shown: list[int], default: int | None) -> int | None:
         last = next((member for member in reversed(given) if given[member] == Y), None)
         return last if last in shown else default
 
     @staticmethod
-    def _priority_selection(given: Assigned, shown: list[int], default: int | None) -> int | None:
+    def _priority_selection(given: Mapping[int, int], shown: list[int], default: int | None) -> int | None:
         # sym_calc_choice(): the last y of the .config; or the default, unless that was given n; or the first member
         # that the .config does not mention; or else the one that was given n first.
         given = {member: value for member, value in given.items() if member in shown}
@@ -281,15 +286,16 @@ class Values:
                 return member
         return shown[0] if shown else None
 
-    def _relation(self, operator: str, left: int, right: int) -> int:
+    def _relation(self, operator: int | str, left: int, right: int) -> int:
+        holds = _RELATIONS[operator]
         texts = self.text(left), self.text(right)
         types = self.model.types[left], self.model.types[right]
-        pair: tuple = tuple(map(_parsed, texts, types)) if types != ("string", "string") else (None, None)
-        if None in pair:
-            pair = tuple(text.encode(errors="surrogateescape") for text in texts)
-        elif "hex" in types:
-            pair = tuple(number % (1 << 64) for number in pair)
-        return Y if _RELATIONS[operator](*pair) else N
+        first, second = (None, None) if types == ("string", "string") else map(_parsed, texts, types)
+        if first is None or second is None:
+            return Y if holds(*(text.encode(errors="surrogateescape") for text in texts)) else N
+        if "hex" in types:
+            first, second = first % (1 << 64), second % (1 << 64)
+        return Y if holds(first, second) else N
 
 
 def _number(text: str, base: int) -> int:
