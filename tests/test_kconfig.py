@@ -7,6 +7,7 @@ symbols of 6.18, `depends on A if B` of 7.0) is checked against the tables in th
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,10 @@ class Tree:
     def config(self, text: str) -> None:
         (self.objdir / ".config").write_text(text)
 
-    def load(self, environment={}, **options) -> kconfig.Configuration:
+    def load(self, environment: Mapping[str, str] = {}, **options) -> kconfig.Configuration:
         return kconfig.load(self.path, self.objdir / ".config", "x86", environment, **options)
 
-    def kept(self, environment={}) -> kconfig.Configuration:
+    def kept(self, environment: Mapping[str, str] = {}) -> kconfig.Configuration:
         return self.load(environment, cache=self.cache)
 
     def values(self, **environment) -> dict[str, str]:
@@ -189,9 +190,10 @@ def test_what_kconfig_files_say_is_a_warning_and_not_printed(tree, capfd):
         "$(info,one)\n$(warning-if,y,two)\n$(warning-if,n,no)\nx := $(shell,echo three >&2)\nconfig A\n\tdef_bool y\n"
     )
     notices = (
-        f"{tree.path}/Kconfig:1: one", f"{tree.path}/Kconfig:2: two",
+        f"{tree.path}/Kconfig:1: one",
+        f"{tree.path}/Kconfig:2: two",
         f"{tree.path}/Kconfig:4: $(shell,echo three >&2) says: three",
-    )  # fmt: skip
+    )
     assert (tree.kept().warnings, tree.kept().warnings) == (notices, notices)
     assert capfd.readouterr() == ("", "")
 
@@ -465,17 +467,17 @@ def test_the_cache_saves_importing_kconfiglib(probed):
 
 
 def test_the_environment_is_asked_only_for_what_was_mentioned(probed):
-    class Watched(dict):
-        asked = set()
+    asked = set()
 
+    class Watched(dict):
         def __getitem__(self, name):
-            self.asked.add(name)
+            asked.add(name)
             return super().__getitem__(name)
 
     environment = {"MENTIONED": "m", "HIDDEN": "h", "EXPENSIVE": "e"}
     probed.kept(environment)
     assert probed.kept(Watched(environment)).reread is None
-    assert Watched.asked == {"MENTIONED", "HIDDEN", "srctree"}
+    assert asked == {"MENTIONED", "HIDDEN", "srctree"}
 
 
 def test_touching_a_file_is_no_change(probed):

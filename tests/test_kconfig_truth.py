@@ -55,17 +55,20 @@ def ours(conf: Conf) -> dict[str, str]:
 def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:
     """The lines that differ, for a message that can be read; [] for equal bytes."""
     return [
-        f"{name}: {line}" for name in expected if expected[name] != found[name]
+        f"{name}: {line}"
+        for name in expected
+        if expected[name] != found[name]
         for line in sorted(set(expected[name].splitlines()) ^ set(found[name].splitlines())) or ["the order"]
-    ]  # fmt: skip
+    ]
 
 
 def expected_tristate_conf(conf: Conf, tristates: frozenset[str]) -> str:
     lines = (conf.objdir / AUTO_CONF).read_text().splitlines(keepends=True)
     return "".join(lines[:4]) + "".join(
         line.replace("=y\n", "=Y\n").replace("=m\n", "=M\n")
-        for line in lines[4:] if line.removeprefix("CONFIG_").partition("=")[0] in tristates
-    )  # fmt: skip
+        for line in lines[4:]
+        if line.removeprefix("CONFIG_").partition("=")[0] in tristates
+    )
 
 
 def tristates_by_text(tree: Path, files) -> frozenset[str]:
@@ -121,11 +124,20 @@ def test_kbuild_computes_the_environment_that_make_gives(confs, linux_6_1):
     assert found == expected._replace(reread=None)  # the cache would name a variable that differs
 
 
+LITERALS = {
+    "bool": "ny",
+    "tristate": "nmy",
+    "int": ("0", "7", "-3", "40", "1000"),
+    "hex": ("0x0", "0x7", "0xff", "3e8"),
+    "string": ('""', '"a b"', '"\\\\x"', '"40"', '"0x28"'),
+}
+
+
 @st.composite
 def kconfig_and_config(draw, modal: bool):
-    """A Kconfig file that any `conf` accepts, and a .config full of contradictions. modal: tristate choices are
-    allowed.
+    """A Kconfig file that any `conf` accepts, and a .config full of contradictions.
 
+    modal: whether tristate choices are allowed
     Expressions mention only symbols above, select and imply only symbols below, so that there is no dependency loop.
     """
     some = lambda *values: draw(st.sampled_from(values))  # noqa: E731
@@ -138,10 +150,7 @@ def kconfig_and_config(draw, modal: bool):
         lines.append("\tdefault y")
 
     def literal(type_):
-        return some(*{
-            "bool": "ny", "tristate": "nmy", "int": ("0", "7", "-3", "40", "1000"),
-            "hex": ("0x0", "0x7", "0xff", "3e8"), "string": ('""', '"a b"', '"\\\\x"', '"40"', '"0x28"'),
-        }[type_])  # fmt: skip
+        return some(*LITERALS[type_])
 
     def expression(below, depth=0):
         names = [number for number in range(below) if types[number] in ("bool", "tristate")]
