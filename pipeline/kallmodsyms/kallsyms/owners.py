@@ -14,7 +14,6 @@ the very end of an object to that object.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,25 +21,23 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kallmodsyms.names import TEXT_LETTERS, Module, module_name
 from kallmodsyms.symbols import SymbolTable
 
-TEXT_LETTERS = b"tTwW"
 ModuleList = tuple[str, ...]
 
 
 class Piece(Protocol):
     """A run of bytes, `end` exclusive, that the object `path` contributed (kallmodsyms.linkmap.Piece)."""
 
-    start: int
-    end: int
-    path: str
+    @property
+    def start(self) -> int: ...
 
+    @property
+    def end(self) -> int: ...
 
-class Module(Protocol):
-    """A line of modules_thick.builtin (kallmodsyms.kbuild.Module)."""
-
-    object: str
-    members: tuple[str, ...]
+    @property
+    def path(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,6 @@ class Owners:
     path_of_symbols: NDArray[np.int64]
     starts: NDArray[np.uint64]
     of_runs: NDArray[np.int64]
-
-
-def module_name(path: str) -> str:
-    """The name of the module of which `path` is the object: its last part, the suffix off, `-` as `_`."""
-    return posixpath.splitext(posixpath.basename(path))[0].replace("-", "_")
 
 
 def lists_of_objects(modules: Iterable[Module]) -> dict[str, ModuleList]:

@@ -15,8 +15,6 @@ from kallmodsyms.kallsyms.dialect import Dialect
 from kallmodsyms.strings import Strings
 from kallmodsyms.symbols import SymbolTable
 
-SIZES = ("none", "dense", "compact")
-
 
 @dataclass(frozen=True)
 class Options:
@@ -95,28 +93,30 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
         absolute[names.equal(name.encode())] = False
     kept &= ~absolute
 
-    def limits(labels: tuple[str, str], unknown: tuple[int, int]) -> list[np.uint64]:
-        """The addresses of the two `labels`, the last ones of each name; `unknown` where there is none."""
-        found = [where[kept[where]] for where in (names.equal(label.encode()) for label in labels)]
-        return [addresses[where[-1]] if len(where) else np.uint64(other) for where, other in zip(found, unknown)]
+    def address(label: str, unknown: int) -> np.uint64:
+        """The address of the last symbol called `label`; `unknown` if there is none."""
+        where = names.equal(label.encode())
+        where = where[kept[where]]
+        return np.uint64(addresses[where[-1]] if len(where) else unknown)
 
-    percpu = limits(dialect.percpu_range, (2**64 - 1, 0))
+    first, last = dialect.percpu_range
+    percpu_start, percpu_end = address(first, 2**64 - 1), address(last, 0)
     if not options.all_symbols:
-        kept &= _text(
-            addresses, names, [(*limits(labels, (0, 0)), labels[1]) for labels in dialect.text_ranges], dialect
-        )
+        ranges = [(address(first, 0), address(last, 0), last) for first, last in dialect.text_ranges]
+        kept &= _text(addresses, names, ranges, dialect)
     text = names.equal(b"_text")
     text = text[mapped[text] & ~long[text]]
     text_address = int(addresses[text[-1]]) if len(text) else 0
     too_long = tuple(compress(names.items, (mapped & long).tolist()))
-    names, index, addresses = np.fromiter(compress(names.items, kept.tolist()), object), index[kept], addresses[kept]
-    percpu_absolute = (addresses >= percpu[0]) & (addresses <= percpu[1]) & options.absolute_percpu
+    chosen = np.fromiter(compress(names.items, kept.tolist()), np.object_)
+    index, addresses = index[kept], addresses[kept]
+    percpu_absolute = (addresses >= percpu_start) & (addresses <= percpu_end) & options.absolute_percpu
     types = np.where(percpu_absolute, np.uint8(ord("A")), letters[kept])
-    with_sizes = options.sizes != "none" and symbols.sizes is not None
-    order = _order(addresses, types, names, symbols.sizes[index] if with_sizes else None)
+    sizes = symbols.sizes if options.sizes != "none" else None
+    order = _order(addresses, types, chosen, None if sizes is None else sizes[index])
     return Selection(
         index=index[order],
-        names=names[order].tolist(),
+        names=chosen[order].tolist(),
         types=types[order],
         absolute=percpu_absolute[order],
         text=text_address,
@@ -157,11 +157,8 @@ def _order(
         np.flatnonzero(np.append(shared, False) | np.insert(shared, 0, False)) if len(names) else np.zeros(0, np.int64)
     )
     provided, underscores = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
-    if np.all(addresses[1:] >= addresses[:-1]):
-        examined = tied.tolist()
-    else:
-        examined = range(len(names))  # Not sorted yet: any two may meet.
-    for position in examined:
+    # Where they are not sorted yet, any two may meet.
+    for position in tied.tolist() if np.all(addresses[1:] >= addresses[:-1]) else range(len(names)):
         name = names[position]
         provided[position] = _may_be_provided(name)
         underscores[position] = len(name) - len(name.lstrip(b"_"))

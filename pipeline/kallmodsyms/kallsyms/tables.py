@@ -17,8 +17,9 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import sizes as compact
 from kallmodsyms.kallsyms.compress import Compressed, compress
 from kallmodsyms.kallsyms.dialect import Dialect
-from kallmodsyms.kallsyms.owners import TEXT_LETTERS, ModuleList, Owners, suffixes
+from kallmodsyms.kallsyms.owners import ModuleList, Owners, suffixes
 from kallmodsyms.kallsyms.select import Options, Selection, select
+from kallmodsyms.names import TEXT_LETTERS
 from kallmodsyms.symbols import SymbolTable
 
 MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.

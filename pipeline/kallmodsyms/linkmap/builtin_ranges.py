@@ -11,26 +11,15 @@ them all. Format: what scripts/generate_builtin_ranges.awk of Linux 6.12 writes.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Protocol
 
 from kallmodsyms.linkmap import LinkMap, OutputSection
+from kallmodsyms.names import Module, module_name
 
 # The kernel's script leaves these out: unwind and patch tables, and the per-CPU area, which is nowhere in particular.
 _LEFT_OUT = re.compile(r"[^.].*|\.orc_.*|.*_sites|.*\.percpu.*")
-
-
-class Module(Protocol):
-    """A line of modules_thick.builtin (kallmodsyms.kbuild.Module)."""
-
-    @property
-    def object(self) -> str: ...
-
-    @property
-    def members(self) -> tuple[str, ...]: ...
 
 
 def text(linkmap: LinkMap, modules: Iterable[Module]) -> str:
@@ -60,11 +49,8 @@ def _owners(modules: Iterable[Module]) -> dict[str, str]:
     objects: dict[str, set[str]] = {}
     for module in modules:
         for path in module.members or (module.object,):
-            objects.setdefault(path, set()).add(posixpath.splitext(module.object)[0])
-    return {
-        path: " ".join(posixpath.basename(name).replace("-", "_") for name in sorted(names))
-        for path, names in objects.items()
-    }
+            objects.setdefault(path, set()).add(module.object.removesuffix(".o"))
+    return {path: " ".join(map(module_name, sorted(names))) for path, names in objects.items()}
 
 
 def _ranges(linkmap: LinkMap, section: OutputSection, owners: dict[str, str]) -> list[tuple[int, int, str]]:

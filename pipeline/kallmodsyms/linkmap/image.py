@@ -12,6 +12,7 @@ import numpy as np
 from kallmodsyms import elf
 from kallmodsyms.errors import InputError
 from kallmodsyms.linkmap import Label, LinkMap, label_order
+from kallmodsyms.names import TEXT_LETTERS
 from kallmodsyms.symbols import SymbolTable
 
 
@@ -61,9 +62,8 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
 
     owners = {piece.end: piece.path for piece in linkmap.pieces}
     chosen = np.isin(table.addresses, np.fromiter(owners, np.uint64, len(owners)))
-    chosen &= np.isin(
-        np.frombuffer(table.types, np.uint8), np.frombuffer(b"tTwW", np.uint8)
-    )  # A kernel has thousands in its data.
+    # Only text belongs to modules, and a kernel has thousands of such symbols in its data.
+    chosen &= np.isin(np.frombuffer(table.types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
     if table.sizes is not None:
         chosen &= table.sizes == 0
     questions: dict[str, set[tuple[int, str]]] = defaultdict(set)
