@@ -196,6 +196,7 @@ class Elf:
                 f"{section.name}: the name of symbol {bad + 1} at offset {int(name_offsets[bad]):#x} is outside {named.name}",
                 path=self.path,
             )
+        info = table["info"].astype(np.uint8)
         sections = table["section"].astype(np.uint32)
         reserved = sections >= SHN_LORESERVE
         extended = sections == SHN_XINDEX
@@ -211,8 +212,8 @@ class Elf:
         return Symbols(
             values=table["value"].astype(np.uint64),
             sizes=table["size"].astype(np.uint64),
-            bindings=table["info"] >> 4,
-            types=table["info"] & 15,
+            bindings=info >> np.uint8(4),
+            types=info & np.uint8(15),
             sections=sections,
             reserved=reserved,
             name_offsets=name_offsets,

@@ -54,7 +54,8 @@ class Strings:
     @cached_property
     def _last(self) -> NDArray[np.uint8]:
         """The last byte of each string; of an empty one, whatever lies before it."""
-        return np.frombuffer(self.text + b"\0", np.uint8)[self.begin + self.size - 1]
+        last: NDArray[np.uint8] = np.frombuffer(self.text + b"\0", np.uint8)[self.begin + self.size - 1]
+        return last
 
     def beginning(self, prefix: bytes) -> NDArray[np.int64]:
         """Which strings begin with `prefix`, ascending."""
@@ -67,7 +68,7 @@ class Strings:
     def equal(self, string: bytes) -> NDArray[np.int64]:
         """Which strings are `string`, ascending."""
         which = self.beginning(string)
-        return which[self.size[which] == len(string)]
+        return which[np.flatnonzero(self.size[which] == len(string))]
 
     def ending(self, suffix: bytes) -> NDArray[np.int64]:
         """Which strings end with `suffix`, which is not empty, ascending."""
@@ -101,7 +102,7 @@ def argsort(strings: Sequence[bytes], *keys: NDArray[np.uint64]) -> NDArray[np.i
     fresh = np.zeros(len(strings), np.bool_)
     for key in keys:
         fresh[1:] |= key[order[1:]] != key[order[:-1]]
-    group = np.cumsum(fresh)
+    group = np.cumsum(fresh, dtype=np.int64)
     slots = np.flatnonzero(_tied(group))
     group = group[slots]
     involved = order[slots]  # Mostly few, where the keys are addresses: only their names are looked at.
@@ -116,7 +117,7 @@ def argsort(strings: Sequence[bytes], *keys: NDArray[np.uint64]) -> NDArray[np.i
         order[slots] = involved[local]
         fresh = np.ones(len(slots), np.bool_)
         fresh[1:] = (group[1:] != group[:-1]) | (word[1:] != word[:-1]) | (more[1:] != more[:-1])
-        group = np.cumsum(fresh)
+        group = np.cumsum(fresh, dtype=np.int64)
         keep = _tied(group) & more
         slots, group, local = slots[keep], group[keep], local[keep]
         depth += 8

@@ -89,11 +89,11 @@ def _replace(cells: NDArray[np.uint16], starts: NDArray[np.bool_]) -> tuple[byte
 
 def _count_pairs(cells: NDArray[np.uint16]) -> NDArray[np.int64]:
     """How often each pair of neighbours occurs, by its second and then its first code; none with a mark in it."""
-    pairs = np.zeros(_CODES * _CODES, np.int64)
+    flat = np.zeros(_CODES * _CODES, np.int64)
     for start in range(0, len(cells) - 1, _CHUNK):
         part = cells[start : start + _CHUNK + 1].astype(np.int64)
-        pairs += np.bincount(part[:-1] + _CODES * part[1:], minlength=len(pairs))
-    pairs = pairs.reshape(_CODES, _CODES)
+        flat += np.bincount(part[:-1] + _CODES * part[1:], minlength=len(flat))
+    pairs = flat.reshape(_CODES, _CODES)
     pairs[_MARK, :] = pairs[:, _MARK] = 0
     return pairs
 
@@ -106,11 +106,10 @@ def _find(
         if code not in places:
             places[code] = np.flatnonzero(cells == code)
     shorter = min(first, second, key=lambda code: len(places[code]))
-    live = places[shorter]
     # A place once lost never comes back: a cell gets each code at most once, when that code is made.
-    live = places[shorter] = live[cells[live] == shorter]
+    places[shorter] = live = places[shorter][cells[places[shorter]] == shorter]
     if shorter == first:
-        found = live[cells[live + first_width] == second]
+        found: NDArray[np.int64] = live[cells[live + first_width] == second]
     else:
         found = live[cells[live - 1] == first] - first_width
     if first == second and len(found):

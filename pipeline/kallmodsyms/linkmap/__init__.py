@@ -110,7 +110,7 @@ def read(
 
 def _layout(path: str | os.PathLike[str]) -> Layout:
     lines = files.read_text(path).split("\n")
-    return (lld if lld.HEADING.fullmatch(lines[0]) else gnu).parse(lines, path)
+    return lld.parse(lines, path) if lld.HEADING.fullmatch(lines[0]) else gnu.parse(lines, path)
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][\w.$]*")

@@ -29,8 +29,8 @@ def name_objects(layout: Layout, functions: Mapping[str, frozenset[str]]) -> Non
         for name in names:
             holders[name].add(path)
     candidates: dict[str, set[str]] = {}
-    for file, names in layout.compiled.items():
-        known = [holders[source] for name in names if (source := _source(name, holders))]
+    for file, compiled in layout.compiled.items():
+        known = [holders[source] for name in compiled if (source := _source(name, holders))]
         if known:
             candidates[file] = set.intersection(*known)
     found: dict[str, str] = {}
