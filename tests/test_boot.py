@@ -91,7 +91,8 @@ def test_a_kernel_that_only_a_boot_loader_starts(copied):
 
 def test_a_kernel_for_another_machine(copied):
     without(copied, "X86")
-    assert refused(copied) == f"{copied}/vmlinux: is for neither x86 nor User Mode Linux; no other kernel can be booted here"
+    said = f"{copied}/vmlinux: is for neither x86 nor User Mode Linux; no other kernel can be booted here"
+    assert refused(copied) == said
 
 
 def test_a_kernel_that_panics(built):

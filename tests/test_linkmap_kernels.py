@@ -121,9 +121,7 @@ class Build:
         if path.startswith("/"):
             return ()
         known = self.builtin()
-        return tuple(
-            sorted(module_name(name + ".o") for name in truth.modfile(self.directory, path) if name in known)
-        )
+        return tuple(sorted(module_name(name + ".o") for name in truth.modfile(self.directory, path) if name in known))
 
     def builtin(self) -> set[str]:
         """The built-in modules by modules.builtin: `fs/ext4/ext4`."""

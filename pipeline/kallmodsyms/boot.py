@@ -1,7 +1,7 @@
 """Booting: a build directory and the names of files enter; what the running kernel has in these files leaves.
 
-An x86 kernel runs under qemu from an initramfs and sends out each file over a serial port of its own, so that nothing from
-the console gets mixed in. A User Mode Linux is a process whose root directory is one that we made.
+An x86 kernel runs under qemu from an initramfs and sends out each file over a serial port of its own, so that nothing
+from the console gets mixed in. A User Mode Linux is a process whose root directory is one that we made.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Booted:
 def listing(
     objdir: str | os.PathLike[str], busybox: str | os.PathLike[str] | None = None, seconds: float = SECONDS
 ) -> bytes:
-    """/proc/kallmodsyms, as root reads it in the kernel that was built in `objdir`. Arguments and errors: see `Setup`, `run`."""
+    """/proc/kallmodsyms as root reads it in the kernel that was built in `objdir`. See `Setup` and `run`."""
     image = _vmlinux(Path(objdir))
     if PROVIDER_SYMBOL not in symbols.read(image).names:
         cure = (
@@ -163,8 +163,8 @@ def run(
     commands: for busybox's shell; /proc is mounted, there are users root and nobody, and no program but /bin/busybox
     extra: files to have in the root directory
 
-    Raises InputError if something that this needs is missing, if the kernel stops before it has read every file, or if it
-    has not ended when its time is up.
+    Raises InputError if something that this needs is missing, if the kernel stops before it has read every file, or if
+    it has not ended when its time is up.
     """
     objdir = Path(objdir)
     vmlinux = _vmlinux(objdir)
@@ -201,7 +201,7 @@ def _vmlinux(objdir: Path) -> Path:
 def _image(objdir: Path, config: Mapping[str, str]) -> Path:
     """What can be booted: vmlinux if it is a process or has a PVH entry that works, else the compressed kernel."""
     vmlinux = objdir / "vmlinux"
-    # The PVH entry runs before the sanitizers are set up: with them a 6.12 stops there without a word, whoever linked it.
+    # The PVH entry runs before the sanitizers are set up: with them a 6.12 stops there, silently, whoever linked it.
     if "UML" in config or ("PVH" in config and "KASAN" not in config and "UBSAN" not in config):
         return vmlinux
     compressed = objdir / "arch/x86/boot/bzImage"

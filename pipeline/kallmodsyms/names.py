@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 FOLDER = ".kallmodsyms"
-"""Our folder in a build directory: what is kept between runs, and the provider's objects. It may be deleted at any time."""
+"""Our folder in a build directory. What is kept there between runs may be deleted at any time."""
 
 SIZES = ("compact", "dense", "none")
 """How symbol sizes are stored in an image (docs/design.md, "Sizes")."""
@@ -15,7 +15,7 @@ TEXT_LETTERS = b"tTwW"
 
 
 class Module(Protocol):
-    """A line of modules_thick.builtin: a module's own object, and the objects it is made of (kallmodsyms.kbuild.Module)."""
+    """A line of modules_thick.builtin: a module's object, and the objects it is made of (kallmodsyms.kbuild.Module)."""
 
     @property
     def object(self) -> str: ...
