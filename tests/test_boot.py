@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_busybox_needs_libraries(built):
 
 
 def test_busybox_of_another_machine(built, tmp_path):
-    program = bytearray(open(shutil.which("busybox"), "rb").read())
+    program = bytearray(Path(shutil.which("busybox")).read_bytes())
     program[18] = 3  # e_machine: i386
     (tmp_path / "busybox").write_bytes(program)
     assert refused(built, busybox=tmp_path / "busybox").startswith(
@@ -80,7 +81,7 @@ def test_a_kernel_without_the_file(built, copied):
 
 def test_an_option_is_missing(copied):
     without(copied, "SERIAL_8250_CONSOLE")
-    assert refused(copied) == f"{copied}/.config: CONFIG_SERIAL_8250_CONSOLE is not set, and the boot needs it"
+    assert refused(copied) == f"{copied}/.config: CONFIG_SERIAL_8250_CONSOLE is not set, but a boot needs it"
 
 
 def test_a_kernel_that_only_a_boot_loader_starts(copied):
@@ -90,12 +91,13 @@ def test_a_kernel_that_only_a_boot_loader_starts(copied):
 
 def test_a_kernel_for_another_machine(copied):
     without(copied, "X86")
-    assert refused(copied) == f"{copied}/vmlinux: is for neither x86 nor User Mode Linux, and no other is known here"
+    said = f"{copied}/vmlinux: is for neither x86 nor User Mode Linux; no other kernel can be booted here"
+    assert refused(copied) == said
 
 
 def test_a_kernel_that_panics(built):
     with pytest.raises(InputError) as caught:
-        boot.run(built, ["/proc/kallmodsyms"], parameters="rdinit=/nowhere root=nothing")
+        boot.run(built, ["/proc/kallmodsyms"], setup=boot.Setup(parameters="rdinit=/nowhere root=nothing"))
     message = str(caught.value)
     assert message.startswith(
         f"{built}/vmlinux: the kernel stopped before it had read /proc/kallmodsyms; its last words:\n"
@@ -113,5 +115,5 @@ def test_a_file_that_is_not_there(built):
 
 def test_a_kernel_that_does_not_end(built):
     with pytest.raises(InputError) as caught:
-        boot.run(built, [], commands="while :; do :; done", seconds=1)
+        boot.run(built, [], commands="while :; do :; done", setup=boot.Setup(seconds=1))
     assert str(caught.value).startswith("the kernel did not end within 1 s; its last words:\n")

@@ -95,7 +95,8 @@ def busybox(built, tmp_path_factory) -> Path | None:
 
 @pytest.fixture(scope="module")
 def booted(built, busybox) -> boot.Booted:
-    return boot.run(built, ["/proc/kallmodsyms", "/proc/kallsyms", "/nobody"], commands=AS_NOBODY, busybox=busybox)
+    wanted = ["/proc/kallmodsyms", "/proc/kallsyms", "/nobody"]
+    return boot.run(built, wanted, commands=AS_NOBODY, setup=boot.Setup(busybox=busybox))
 
 
 def test_root_reads_what_we_decode(built, booted):

@@ -1,5 +1,6 @@
 """The command line: every stage alone, replayed on what the task graph made of the toy kernel; exit statuses; wrong inputs."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -22,7 +23,7 @@ def built(tmp_path_factory):
 
 def run(*words, status=0, **more):
     """(stdout, stderr) of a call. Asserts its exit status, and that nobody sees a traceback."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
     command = [sys.executable, "-m", "kallmodsyms", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, **more)
     assert done.returncode == status, done.stderr
@@ -137,6 +138,20 @@ def test_show_and_lookup(built):
     assert listing == (built / "kallmodsyms").read_text()
 
 
+def test_show_json(built):
+    """The document holds what the two listings do, and says each of its values in a form of its own."""
+    for options in ([], ["--kallsyms"]):
+        document = json.loads(run("show", "--json", *options, built / "vmlinux")[0])
+        lines = []
+        for row in document["symbols"]:
+            size = "" if row["size"] is None else f"{row['size']:x} "
+            line = f"{int(row['address'], 16):016x} {size}{row['type']} {row['name']}"
+            lines.append(line + ("\t" + " ".join(f"[{name}]" for name in row["modules"]) if row["modules"] else ""))
+            assert row["object"] == ""
+        assert list(document) == ["symbols"]
+        assert "".join(f"{line}\n" for line in lines) == run("show", *options, built / "vmlinux")[0]
+
+
 def test_lookup_of_nothing(built):
     out, said = run("lookup", built / "vmlinux", "no_such_symbol", "0xfffffff", status=1)
     assert out == ""
@@ -213,7 +228,7 @@ def test_map_of_another_link(built, tmp_path):
 def test_closed_pipe_is_no_error(built):
     command = f"{shlex.quote(sys.executable)} -m kallmodsyms show {built}/vmlinux | head -1"
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
     )
     assert done.stderr == "" and done.stdout.count("\n") == 1
 

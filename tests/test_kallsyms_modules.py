@@ -15,9 +15,10 @@ from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, table
 
 from kallmodsyms import elf, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import dialect, owners, reader, select, sizes, tables
+from kallmodsyms.kallsyms import dialect, listing, owners, reader, select, sizes, tables
 from kallmodsyms.kallsyms.select import Options
 from kallmodsyms.linkmap import Piece
+from kallmodsyms.names import SIZES
 
 TEXT = 0xFFFFFFFF81000000
 RULES = dialect.Dialect()
@@ -220,7 +221,7 @@ def images(draw):
     drawn=images(),
     form=st.sampled_from(["text", "blob"]),
     base_relative=st.booleans(),
-    kept=st.sampled_from(select.SIZES),
+    kept=st.sampled_from(SIZES),
 )
 def test_decoded_image_equals_the_plain_reading(tmp_path, drawn, form, base_relative, kept):
     rows, pieces, boundary, executable = drawn
@@ -333,6 +334,11 @@ def test_objects_tell_equal_names_apart(tmp_path):
             "show\t[crc_itu_t]", "show\t{fork.o}", "show", "show",
         ]  # fmt: skip
         assert decoded.symbol(3).object == "inode.o" and decoded.symbol(5).object == ""
+        assert list(decoded.rows()) == [decoded.symbol(index) for index in range(len(decoded))]
+        assert listing.document(decoded.rows()).splitlines()[4] == (
+            f'{{"address": "{TEXT + 0x30:#x}", "size": 4, "type": "t", "name": "show", '
+            '"modules": ["ext4"], "object": "inode.o"},'
+        )
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: f"{target.bits}-{target.byteorder}")
@@ -376,7 +382,7 @@ def test_absolute_percpu_symbols_stay(tmp_path):
         )
         decoded = reader.read(image(made, tmp_path))
         assert [(s.address, s.type, s.size, s.modules) for s in map(decoded.symbol, range(5))] == [
-            (0, "A", 0, ()), (0x1000, "A", 8, ()), (0x2000, "A", 0, ()), (TEXT, "T", 0, ("ext4",)), (TEXT + 16, "t", 4, ("ext4",)),
+            (0, "A", 0, ()), (0x1000, "A", 8, ()), (0x2000, "A", 0, ()), (TEXT, "t", 0, ("ext4",)), (TEXT + 16, "t", 4, ("ext4",)),
         ]  # fmt: skip
 
 
@@ -430,8 +436,8 @@ def test_lookup_of_names(tmp_path):
     _, _, made = attributed(LOOKUP_ROWS, [Piece(TEXT + 0x70, TEXT + 0x80, "fs/ext4/inode.o")], sizes="compact")
     decoded = reader.read(image(made, tmp_path))
     assert decoded.lookup("next") == [
-        reader.Found(reader.Symbol(TEXT + 0x50, 0x10, "t", "next", ()), 0, ()),
-        reader.Found(reader.Symbol(TEXT + 0x70, 0x10, "t", "next", ("ext4",)), 0, ("ext4",)),
+        listing.Found(listing.Row(TEXT + 0x50, 0x10, "t", "next", ()), 0, ()),
+        listing.Found(listing.Row(TEXT + 0x70, 0x10, "t", "next", ("ext4",)), 0, ("ext4",)),
     ]
     assert decoded.lookup("absent") == []
 

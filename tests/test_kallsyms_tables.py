@@ -20,6 +20,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly, dialect, reader, select, tables
 from kallmodsyms.kallsyms.compress import compress
 from kallmodsyms.kallsyms.select import Options
+from kallmodsyms.names import SIZES
 
 TEXT, DATA = 0xFFFFFFFF81000000, 0xFFFFFFFF82000000
 
@@ -362,7 +363,7 @@ def test_order_with_sizes_is_the_series():
             rows[index][2]
             for index in select.select(table(rows), Options(all_symbols=True, sizes=sizes), dialect.Dialect()).index
         ]
-        for sizes in select.SIZES
+        for sizes in SIZES
     }
     assert order["dense"] == ["zero", "__zero_end", "large", "plain", "__under", "weak", "small", "next"]
     assert order["compact"] == order["dense"]

@@ -20,6 +20,7 @@ from test_linkmap import attribution
 from kallmodsyms import configured, kbuild, stages, symbols
 from kallmodsyms.kallsyms import owners
 from kallmodsyms.linkmap import builtin_ranges, ranges, read
+from kallmodsyms.names import module_name
 
 pytestmark = pytest.mark.long
 
@@ -120,9 +121,7 @@ class Build:
         if path.startswith("/"):
             return ()
         known = self.builtin()
-        return tuple(
-            sorted(owners.module_name(name + ".o") for name in truth.modfile(self.directory, path) if name in known)
-        )
+        return tuple(sorted(module_name(name + ".o") for name in truth.modfile(self.directory, path) if name in known))
 
     def builtin(self) -> set[str]:
         """The built-in modules by modules.builtin: `fs/ext4/ext4`."""

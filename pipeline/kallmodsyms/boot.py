@@ -1,7 +1,7 @@
 """Booting: a build directory and the names of files enter; what the running kernel has in these files leaves.
 
-An x86 kernel runs under qemu from an initramfs, and brings each file out over a serial port of its own, so that nothing of the console
-gets between. A User Mode Linux is a process, whose root directory is one of ours.
+An x86 kernel runs under qemu from an initramfs and sends out each file over a serial port of its own, so that nothing
+from the console gets mixed in. A User Mode Linux is a process whose root directory is one that we made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LISTING = "/proc/kallmodsyms"
 BUSYBOX = "/bin/busybox"
 PROVIDER_SYMBOL = b"kallmodsyms_address"
 SECONDS = 300
-"""How long a boot may take. Emulated on a busy machine it is half a minute."""
+"""How long a boot may take. Emulated, on a busy machine, it takes half a minute."""
 
 _INIT = """#!/bin/sh
 {busybox} mount -t proc proc /proc
@@ -33,14 +33,14 @@ _INIT = """#!/bin/sh
 {busybox} {end} -f
 """
 
-# Behind the file comes the exit status of who read it: a file without it was cut off.
+# Behind the file comes the exit status of the program that read it: a file without one was cut off.
 _READING = "{{ {busybox} cat {name}; echo =$?; }} > {port}"
 
 _USERS = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
 
 
 class _Qemu:
-    """An x86 kernel under qemu. Always emulated: a /dev/kvm can be there and not work, as on nested virtual machines."""
+    """An x86 kernel under qemu. Always emulated: /dev/kvm may be there and not work, as in nested virtual machines."""
 
     needs = ("BLK_DEV_INITRD", "SERIAL_8250_CONSOLE")
     end = "reboot"
@@ -60,16 +60,16 @@ class _Qemu:
         program = shutil.which("qemu-system-x86_64")
         if program is None:
             raise InputError("qemu-system-x86_64 is not on the PATH", cure="apt-get install qemu-system-x86")
-        # 8250 ports, the first of which is the console's.
+        # 8250 ports; the first one is the console's.
         serial = [word for number in range(1, ports + 1) for word in ("-serial", f"file:{self.output(number)}")]
         return [
-            program, "-kernel", str(image), "-initrd", str(self._initramfs(root)), "-m", "512",
-            "-append", f"console=ttyS0 panic=-1 {parameters}", "-no-reboot", "-nodefaults", "-display", "none", "-monitor", "none",
-            "-serial", "stdio", *serial, *emulator,
-        ]  # fmt: skip
+            *(program, "-kernel", str(image), "-initrd", str(self._initramfs(root)), "-m", "512"),
+            *("-append", f"console=ttyS0 panic=-1 {parameters}", "-no-reboot"),
+            *("-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio", *serial, *emulator),
+        ]
 
     def _initramfs(self, root: Path) -> Path:
-        """An archive of what is in `root`, by the program that the tree makes its own with."""
+        """An archive of what is in `root`, made by the program with which the tree makes its own."""
         lines = []
         for path in sorted(root.rglob("*")):
             name = f"/{path.relative_to(root)}"
@@ -87,7 +87,7 @@ class _Qemu:
 
 
 class _UserMode:
-    """A User Mode Linux, whose files are files of this machine."""
+    """A User Mode Linux. Its files are files of this machine."""
 
     needs = ("HOSTFS",)
     end = "poweroff"
@@ -103,14 +103,35 @@ class _UserMode:
 
     def command(self, image: Path, root: Path, ports: int, parameters: str, emulator: Sequence[str]) -> list[str]:
         return [
-            str(image), "mem=256M", "root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/init", "con0=fd:0,fd:1",
-            *parameters.split(),
-        ]  # fmt: skip
+            *(str(image), "mem=256M", "root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw"),
+            *("init=/init", "con0=fd:0,fd:1", *parameters.split()),
+        ]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to boot, and how.
+
+    image: what to boot instead of `vmlinux` (or of `bzImage`, if the kernel is without CONFIG_PVH or has sanitizers)
+    parameters: more words for the kernel's command line
+    emulator: more options for qemu; a User Mode Linux ignores them
+    busybox: a static one for the kernel's machine; None for the one on the PATH
+    seconds: how long the kernel may run
+    """
+
+    image: Path | None = None
+    parameters: str = "nokaslr"
+    emulator: Sequence[str] = ()
+    busybox: str | os.PathLike[str] | None = None
+    seconds: float = SECONDS
+
+
+PLAIN = Setup()
 
 
 @dataclass(frozen=True)
 class Booted:
-    """What a kernel left: the contents of the files, and what it said."""
+    """What a kernel left: the contents of the files, and what it said on the console."""
 
     contents: list[bytes]
     console: str
@@ -119,12 +140,15 @@ class Booted:
 def listing(
     objdir: str | os.PathLike[str], busybox: str | os.PathLike[str] | None = None, seconds: float = SECONDS
 ) -> bytes:
-    """/proc/kallmodsyms, as root reads it in the kernel that was built in `objdir`. Arguments and errors as of `run`."""
+    """/proc/kallmodsyms as root reads it in the kernel that was built in `objdir`. See `Setup` and `run`."""
     image = _vmlinux(Path(objdir))
     if PROVIDER_SYMBOL not in symbols.read(image).names:
-        cure = "link it with `kallmodsyms link` (see the README), CONFIG_PROC_FS and CONFIG_KALLSYMS, and without --no-provider"
+        cure = (
+            "link it with `kallmodsyms link` (see the README), with CONFIG_PROC_FS and CONFIG_KALLSYMS, "
+            "and without --no-provider"
+        )
         raise InputError(f"this kernel has no {LISTING}", path=image, cure=cure)
-    return run(objdir, [LISTING], busybox=busybox, seconds=seconds).contents[0]
+    return run(objdir, [LISTING], setup=Setup(busybox=busybox, seconds=seconds)).contents[0]
 
 
 def run(
@@ -132,46 +156,37 @@ def run(
     wanted: Sequence[str],
     commands: str = "",
     extra: Sequence[Path] = (),
-    image: Path | None = None,
-    parameters: str = "nokaslr",
-    emulator: Sequence[str] = (),
-    busybox: str | os.PathLike[str] | None = None,
-    seconds: float = SECONDS,
+    setup: Setup = PLAIN,
 ) -> Booted:
-    """Boot the kernel that was built in `objdir`, run `commands` as root, and bring out the files `wanted`; at most three of them.
+    """Boot the kernel that was built in `objdir`, run `commands` as root, and fetch the files `wanted`, at most three.
 
     commands: for busybox's shell; /proc is mounted, there are users root and nobody, and no program but /bin/busybox
     extra: files to have in the root directory
-    image: what to boot instead of `vmlinux` (of `bzImage`, for a kernel without CONFIG_PVH or with sanitizers)
-    parameters: more words for the kernel's command line
-    emulator: more options for qemu; nothing to a User Mode Linux
-    busybox: a static one for the kernel's machine; None for the one on the PATH
 
-    Raises InputError if something that it takes is missing, the kernel stops before it has read all, or `seconds` are over.
+    Raises InputError if something that this needs is missing, if the kernel stops before it has read every file, or if
+    it has not ended when its time is up.
     """
     objdir = Path(objdir)
     vmlinux = _vmlinux(objdir)
     config = stages.configured_values(objdir)
     if "UML" not in config and "X86" not in config:
-        raise InputError("is for neither x86 nor User Mode Linux, and no other is known here", path=vmlinux)
+        raise InputError("is for neither x86 nor User Mode Linux; no other kernel can be booted here", path=vmlinux)
     kind = _UserMode if "UML" in config else _Qemu
     for option in ("PROC_FS", "BINFMT_ELF", "BINFMT_SCRIPT", "PRINTK", "TTY", *kind.needs):
         if option not in config:
-            raise InputError(f"CONFIG_{option} is not set, and the boot needs it", path=objdir / ".config")
-    program = _busybox(busybox, vmlinux)
+            raise InputError(f"CONFIG_{option} is not set, but a boot needs it", path=objdir / ".config")
+    program = _busybox(setup.busybox, vmlinux)
 
     with tempfile.TemporaryDirectory(prefix="kallmodsyms-") as name:
         machine = kind(objdir, Path(name))
         readings = "\n".join(machine.reading(file, number) for number, file in enumerate(wanted, 1))
         root = Path(name, "root")
-        _fill(
-            root, program, _INIT.format(busybox=BUSYBOX, commands=commands, readings=readings, end=machine.end), extra
-        )
-        command = machine.command(image or _image(objdir, config), root, len(wanted), parameters, emulator)
-        console = _console(command, seconds)
-        return Booted(
-            [_content(machine.output(number), file, vmlinux, console) for number, file in enumerate(wanted, 1)], console
-        )
+        init = _INIT.format(busybox=BUSYBOX, commands=commands, readings=readings, end=machine.end)
+        _fill(root, program, init, extra)
+        image = setup.image or _image(objdir, config)
+        console = _console(machine.command(image, root, len(wanted), setup.parameters, setup.emulator), setup.seconds)
+        contents = [_content(machine.output(number), file, vmlinux, console) for number, file in enumerate(wanted, 1)]
+        return Booted(contents, console)
 
 
 def _vmlinux(objdir: Path) -> Path:
@@ -184,9 +199,9 @@ def _vmlinux(objdir: Path) -> Path:
 
 
 def _image(objdir: Path, config: Mapping[str, str]) -> Path:
-    """What the loader takes: vmlinux where it has a PVH entry that works, or is a process, else the compressed kernel."""
+    """What can be booted: vmlinux if it is a process or has a PVH entry that works, else the compressed kernel."""
     vmlinux = objdir / "vmlinux"
-    # The PVH entry comes before the sanitizers are set up: with them a 6.12 stops there without a word, linked by us or by the tree.
+    # The PVH entry runs before the sanitizers are set up: with them a 6.12 stops there, silently, whoever linked it.
     if "UML" in config or ("PVH" in config and "KASAN" not in config and "UBSAN" not in config):
         return vmlinux
     compressed = objdir / "arch/x86/boot/bzImage"
@@ -197,7 +212,7 @@ def _image(objdir: Path, config: Mapping[str, str]) -> Path:
 
 
 def _busybox(named: str | os.PathLike[str] | None, vmlinux: Path) -> Path:
-    """A busybox that runs in this kernel. Raises InputError."""
+    """A busybox that runs in this kernel. Raises InputError if there is none."""
     path = named or shutil.which("busybox")
     if path is None:
         raise InputError(
@@ -205,7 +220,7 @@ def _busybox(named: str | os.PathLike[str] | None, vmlinux: Path) -> Path:
         )
     program, kernel = elf.Elf(path), elf.Elf(vmlinux)
     if program.machine != kernel.machine:
-        cure = "name one with --busybox: `apt-get download busybox-static:ARCHITECTURE` and `dpkg-deb -x` bring it"
+        cure = "name one with --busybox: get it by `apt-get download busybox-static:ARCHITECTURE` and `dpkg-deb -x`"
         raise InputError(f"is not for the machine of {vmlinux}", path=path, cure=cure)
     if any(section.name == ".interp" for section in program.sections):
         raise InputError(
@@ -228,10 +243,15 @@ def _fill(root: Path, busybox: Path, init: str, extra: Sequence[Path]) -> None:
 
 
 def _console(command: Sequence[str], seconds: float) -> str:
-    """What a kernel says until it ends. Raises InputError when it does not."""
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    """What a kernel says until it ends. Raises InputError if it does not end within `seconds`."""
     # A session of its own, since a User Mode Linux is several processes.
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **output) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
         late = False
         try:
             said, _ = process.communicate(timeout=seconds)
@@ -246,13 +266,13 @@ def _console(command: Sequence[str], seconds: float) -> str:
     if late:
         raise InputError(
             f"the kernel did not end within {seconds:g} s; its last words:\n{_last(console)}",
-            cure="give it more with --seconds",
+            cure="give it more time with --seconds",
         )
     return console
 
 
 def _content(output: Path, name: str, vmlinux: Path, console: str) -> bytes:
-    """The file `name`, out of what arrived."""
+    """The file `name`, from what arrived at `output`. Raises InputError if that is not all of it."""
     arrived = output.read_bytes() if output.exists() else b""
     content, _, status = arrived.rpartition(b"=")
     if not status.rstrip().isdigit():
@@ -267,7 +287,7 @@ def _content(output: Path, name: str, vmlinux: Path, console: str) -> bytes:
 
 
 def _last(console: str) -> str:
-    """The last lines, or those from a panic on: a trace may follow it."""
+    """The last lines; or after a panic, which a long trace may follow, those from the panic on."""
     lines = console.splitlines()
     panic = [number for number, line in enumerate(lines) if "Kernel panic" in line]
     chosen = lines[panic[0] :][:10] if panic else lines[-10:]

@@ -119,19 +119,20 @@ def _link(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from kallmodsyms.kallsyms import reader
+    from kallmodsyms.kallsyms import listing, reader
 
     kallsyms = reader.read(options.vmlinux)
     if options.relocate_from is not None:
         kallsyms = kallsyms.relocated(options.relocate_from)
-    _deliver(options, kallsyms.kallsyms_listing() if options.kallsyms else kallsyms.listing())
+    rows = kallsyms.kallsyms_rows() if options.kallsyms else kallsyms.rows()
+    _deliver(options, listing.document(rows) if options.json else listing.text(rows, kallsyms.bits))
 
 
 def _lookup(options: argparse.Namespace) -> int:
     from kallmodsyms import stages
 
     text, missing = stages.lookup(options.vmlinux, options.what)
-    sys.stdout.write(text)
+    sys.stdout.buffer.write(text)
     for what in missing:
         print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
     return 1 if missing else 0
@@ -321,6 +322,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("vmlinux", metavar="VMLINUX")
     sub.add_argument("--kallsyms", action="store_true", help="the /proc/kallsyms listing instead")
+    sub.add_argument("--json", action="store_true", help='as one JSON document, {"symbols": [...]}')
     sub.add_argument(
         "--relocate-from",
         metavar="KALLSYMS",

@@ -13,8 +13,7 @@ from pathlib import Path
 from kallmodsyms import kbuild, kconfig
 from kallmodsyms.commands import Answers
 from kallmodsyms.errors import InputError
-
-FOLDER = ".kallmodsyms"
+from kallmodsyms.names import FOLDER
 
 Variables = Mapping[str, str]
 """Variables of make's command line."""

@@ -1,7 +1,7 @@
 """ELF files: a path enters; sections, symbol columns and the bytes at an address leave.
 
-Any class and byte order, one numpy record type each. Only what a kernel image needs: section headers, symbol tables, and the dynamic
-relocations that hold the values of a position-independent image (System V ABI, chapters 4 and 5).
+Any class and byte order, each with a numpy record type. Only what a kernel image needs: section headers, symbol tables,
+and the dynamic relocations that hold the values of a position-independent image (System V ABI, chapters 4 and 5).
 """
 
 from __future__ import annotations
@@ -24,32 +24,36 @@ STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_GNU_IFUNC = 1, 2, 3
 ET_REL = 1
 EM_MIPS, EM_ARM, EM_AARCH64, EM_RISCV = 8, 40, 183, 243
 
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    """The fields of a record, from words `name:type`."""
+    return [(name, kind) for name, _, kind in (word.partition(":") for word in text.split())]
+
+
 _HEADER = {
-    32: [("ident", "S16"), ("type", "u2"), ("machine", "u2"), ("version", "u4"), ("entry", "u4"), ("phoff", "u4"), ("shoff", "u4"),
-         ("flags", "u4"), ("ehsize", "u2"), ("phentsize", "u2"), ("phnum", "u2"), ("shentsize", "u2"), ("shnum", "u2"),
-         ("shstrndx", "u2")],
-    64: [("ident", "S16"), ("type", "u2"), ("machine", "u2"), ("version", "u4"), ("entry", "u8"), ("phoff", "u8"), ("shoff", "u8"),
-         ("flags", "u4"), ("ehsize", "u2"), ("phentsize", "u2"), ("phnum", "u2"), ("shentsize", "u2"), ("shnum", "u2"),
-         ("shstrndx", "u2")],
-}  # fmt: skip
+    bits: _fields(
+        f"ident:S16 type:u2 machine:u2 version:u4 entry:u{word} phoff:u{word} shoff:u{word} flags:u4 ehsize:u2 "
+        "phentsize:u2 phnum:u2 shentsize:u2 shnum:u2 shstrndx:u2"
+    )
+    for bits, word in ((32, 4), (64, 8))
+}
 _SECTION = {
-    32: [(name, "u4") for name in ["name", "type", "flags", "address", "offset", "size", "link", "info", "align", "entsize"]],
-    64: [("name", "u4"), ("type", "u4"), ("flags", "u8"), ("address", "u8"), ("offset", "u8"), ("size", "u8"), ("link", "u4"),
-         ("info", "u4"), ("align", "u8"), ("entsize", "u8")],
-}  # fmt: skip
+    bits: _fields(
+        f"name:u4 type:u4 flags:u{word} address:u{word} offset:u{word} size:u{word} link:u4 info:u4 align:u{word} "
+        f"entsize:u{word}"
+    )
+    for bits, word in ((32, 4), (64, 8))
+}
 _SYMBOL = {
-    32: [("name", "u4"), ("value", "u4"), ("size", "u4"), ("info", "u1"), ("other", "u1"), ("section", "u2")],
-    64: [("name", "u4"), ("info", "u1"), ("other", "u1"), ("section", "u2"), ("value", "u8"), ("size", "u8")],
+    32: _fields("name:u4 value:u4 size:u4 info:u1 other:u1 section:u2"),
+    64: _fields("name:u4 info:u1 other:u1 section:u2 value:u8 size:u8"),
 }
-_RELA = {
-    32: [("offset", "u4"), ("info", "u4"), ("addend", "i4")],
-    64: [("offset", "u8"), ("info", "u8"), ("addend", "i8")],
-}
+_RELA = {32: _fields("offset:u4 info:u4 addend:i4"), 64: _fields("offset:u8 info:u8 addend:i8")}
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section header; `address`, `offset` and `size` in bytes, `link` and `info` as the ABI defines them for its `type`."""
+    """A section header; what `link` and `info` mean depends on `type`, as the ABI says."""
 
     name: str
     type: int
@@ -69,10 +73,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbols:
-    """The entries of a symbol table in file order, its null entry left out: columns of one length.
+    """The entries of a symbol table in file order, without its null entry: columns of one length.
 
-    `sections` holds real section indices (SHN_XINDEX resolved) or reserved ones (SHN_ABS, SHN_COMMON ...), told apart by `reserved`.
-    `name_offsets` are offsets into `strings`, where every name ends in NUL.
+    `sections` are indices of real sections (SHN_XINDEX resolved) or, where `reserved`, SHN_ABS, SHN_COMMON and the
+    like. `name_offsets` are offsets into `strings`, where every name ends in NUL.
     """
 
     values: NDArray[np.uint64]
@@ -90,11 +94,11 @@ class Symbols:
         terminators = np.flatnonzero(np.frombuffer(self.strings, np.uint8) == 0)
         ends = terminators[np.searchsorted(terminators, starts)]
         strings = self.strings
-        return [strings[start:end] for start, end in zip(starts.tolist(), ends.tolist())]
+        return [strings[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 class Elf:
-    """An ELF file of which the headers were read.
+    """An ELF file, with its headers read.
 
     path: where it is
     bits: 32 or 64
@@ -104,7 +108,7 @@ class Elf:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Raises InputError if `path` cannot be read, is no ELF file, or its headers do not fit in it."""
+        """Raises InputError if `path` cannot be read, is no ELF file, or is too short for its headers."""
         self.path = Path(path)
         try:
             with open(self.path, "rb") as stream:
@@ -133,7 +137,7 @@ class Elf:
             return []
         if int(header["shentsize"]) != np.dtype(_SECTION[self.bits]).itemsize:
             raise InputError(f"ELF header: section headers of {header['shentsize']} bytes are unknown", path=self.path)
-        # More than 0xfeff sections: the null section holds what does not fit in the file header.
+        # If there are more than 0xfeff sections, the null section holds what does not fit in the file header.
         first = self._records("section headers", _SECTION[self.bits], offset, 1)[0]
         count = count or int(first["size"])
         names = int(first["link"]) if names == SHN_XINDEX else names
@@ -147,7 +151,7 @@ class Elf:
             table[key].tolist() for key in ("type", "flags", "address", "offset", "size", "link", "info", "entsize")
         ]
         sections = []
-        for name, *values in zip(table["name"].tolist(), *columns):
+        for name, *values in zip(table["name"].tolist(), *columns, strict=True):
             end = strings.find(b"\0", name)
             if end < 0:
                 raise InputError(f"section names: no name at offset {name:#x}", path=self.path)
@@ -192,10 +196,9 @@ class Elf:
         name_offsets = table["name"].astype(np.int64)
         if len(table) and (int(name_offsets.max()) >= len(strings) or not strings.endswith(b"\0")):
             bad = int(np.argmax(name_offsets))
-            raise InputError(
-                f"{section.name}: the name of symbol {bad + 1} at offset {int(name_offsets[bad]):#x} is outside {named.name}",
-                path=self.path,
-            )
+            place = f"symbol {bad + 1} at offset {name_offsets[bad]:#x}"
+            raise InputError(f"{section.name}: the name of {place} is outside {named.name}", path=self.path)
+        info = table["info"].astype(np.uint8)
         sections = table["section"].astype(np.uint32)
         reserved = sections >= SHN_LORESERVE
         extended = sections == SHN_XINDEX
@@ -211,8 +214,8 @@ class Elf:
         return Symbols(
             values=table["value"].astype(np.uint64),
             sizes=table["size"].astype(np.uint64),
-            bindings=table["info"] >> 4,
-            types=table["info"] & 15,
+            bindings=info >> np.uint8(4),
+            types=info & np.uint8(15),
             sections=sections,
             reserved=reserved,
             name_offsets=name_offsets,
@@ -222,9 +225,8 @@ class Elf:
     def _extended_indices(self, symbol_table: int, count: int) -> NDArray[np.uint32]:
         for section in self.sections:
             if section.type == SHT_SYMTAB_SHNDX and section.link == symbol_table:
-                return self._records(section.name, [("index", "u4")], section.offset, count + 1)["index"][1:].astype(
-                    np.uint32
-                )
+                table = self._records(section.name, _fields("index:u4"), section.offset, count + 1)
+                return table["index"][1:].astype(np.uint32)
         raise InputError("symbols refer to extended section indices, which are missing", path=self.path)
 
     def section_at(self, address: int) -> Section | None:
@@ -246,8 +248,8 @@ class Elf:
     def words_at(self, address: int, count: int, size: int) -> NDArray[np.uint64]:
         """`count` unsigned integers of `size` bytes (1, 2, 4, 8) at `address`.
 
-        In a position-independent image a pointer may be held by a RELA relocation only (arm64, s390): then its value is the
-        addend plus the value of its symbol, if it has one.
+        In a position-independent image a pointer may be in a RELA relocation only (arm64, s390): its value is the
+        addend plus the value of the relocation's symbol, if it has one.
         """
         order = "<" if self.byteorder == "little" else ">"
         words = np.frombuffer(self.bytes_at(address, count * size), f"{order}u{size}").astype(np.uint64)

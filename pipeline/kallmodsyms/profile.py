@@ -19,6 +19,7 @@ import yaml
 
 from kallmodsyms import files
 from kallmodsyms.errors import InputError
+from kallmodsyms.names import SIZES
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,6 @@ class Profile:
         return (self.tree / "scripts" / "Makefile.build").is_file()
 
 
-SIZES = ("compact", "dense", "none")
 _PATHS = ("tree", "objdir", "config")
 _SWITCHES = ("objects", "modules", "provider")
 _KEYS = [f.name for f in dataclasses.fields(Profile) if f.name != "path"]

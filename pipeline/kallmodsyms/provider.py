@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kallmodsyms import files
+from kallmodsyms.names import FOLDER as FOLDER
 
 SOURCES = Path(__file__).parent / "runtime"
-FOLDER = ".kallmodsyms"
 OBJECTS = ("kallmodsyms.o", "kallmodsyms_linked.o", "kallmodsyms_proc.o")
 
 # The linker that makes vmlinux takes no intermediate code: that was compiled when it linked vmlinux.o. Linux 6.1 looks for headers in

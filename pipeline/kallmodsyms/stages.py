@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kallmodsyms import elf, files, kbuild, linkmap, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import dialect, owners, reader, select, tables
+from kallmodsyms.kallsyms import dialect, listing, owners, reader, select, tables
 from kallmodsyms.linkmap import image as link_image
 from kallmodsyms.linkmap import ranges as ranges_file
 
@@ -110,43 +110,23 @@ def tree_dialect(tree: str | os.PathLike[str] | None) -> dialect.Dialect:
     return dialect.probe(tree) if tree is not None and Path(tree, "scripts").is_dir() else dialect.Dialect()
 
 
-def lookup(vmlinux: str | os.PathLike[str], queries: Sequence[str]) -> tuple[str, list[str]]:
+def lookup(vmlinux: str | os.PathLike[str], queries: Sequence[str]) -> tuple[bytes, list[str]]:
     """One line for each symbol found, and the queries that nothing was found for.
 
-    A query is an address in hexadecimal or a name; what the image has a symbol of that name for is a name. The line for a name is that
-    of the listing, the line for an address `address symbol+offset/size`, behind a tab the modules that own the byte.
+    A query is a name or an address in hexadecimal; what could be either is a name if a symbol is called so. A name is
+    answered with the lines of the listing, an address with `address symbol+offset/size` and the modules of the byte.
     """
     kallsyms = reader.read(vmlinux)
-    digits = kallsyms.bits // 4
-    lines: list[str] = []
+    lines: list[bytes] = []
     missing = []
     for query in queries:
-        found = kallsyms.lookup(query)
-        if not found and re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", query):
-            address = int(query, 16)
-            found = kallsyms.lookup(address)
-            lines += [f"{address:0{digits}x} {_place(*one)}" for one in found]
+        if found := kallsyms.lookup(query):
+            lines.append(listing.text((one.symbol for one in found), kallsyms.bits))
+        elif re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", query) and (found := kallsyms.lookup(int(query, 16))):
+            lines += [listing.place(one, kallsyms.bits) for one in found]
         else:
-            lines += [f"{one.symbol.address:0{digits}x} {_listed(one.symbol)}" for one in found]
-        if not found:
             missing.append(query)
-    return "".join(lines), missing
-
-
-def _place(symbol: reader.Symbol, offset: int, modules: Sequence[str]) -> str:
-    size = "" if symbol.size is None else f"/{symbol.size:#x}"
-    return f"{symbol.name}+{offset:#x}{size}{_tail(modules)}\n"
-
-
-def _listed(symbol: reader.Symbol) -> str:
-    size = "" if symbol.size is None else f"{symbol.size:x} "
-    letter = symbol.type.lower() if symbol.modules else symbol.type
-    return f"{size}{letter} {symbol.name}{_tail(symbol.modules, symbol.object)}\n"
-
-
-def _tail(modules: Sequence[str], path: str = "") -> str:
-    parts = [f"[{name}]" for name in modules] + [f"{{{path}}}"] * bool(path)
-    return "\t" + " ".join(parts) if parts else ""
+    return b"".join(lines), missing
 
 
 def merged_config(base: str, wanted: str) -> str:

@@ -1,6 +1,7 @@
-"""Many byte strings at once, as numpy sees them, without a Python step for each.
+"""Many byte strings at once, as numpy arrays, without a step of Python for each string.
 
-Strings hold no NUL. Order is that of strcmp and of the C locale: unsigned bytes, a prefix before what it begins.
+Strings hold no NUL. Their order is that of strcmp and of the C locale: by unsigned bytes, a prefix before what it
+begins.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ def lengths(strings: Sequence[bytes]) -> NDArray[np.int64]:
 
 
 def starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each of the items laid end to end begins: the sums of the `sizes` before it."""
+    """Where each of the items laid end to end begins: at the sum of the `sizes` before it."""
     return np.cumsum(sizes) - sizes
 
 
 class Strings:
-    """Strings laid end to end. items: as they came; text: all of them; begin, size: where each one is."""
+    """Strings laid end to end. items: the strings; text: all of them; begin, size: where in `text` each one is."""
 
     def __init__(self, strings: Sequence[bytes]) -> None:
         self.items = strings
@@ -39,9 +40,9 @@ class Strings:
         return self.items[index]
 
     def words(self, which: NDArray[np.int64], at: NDArray[np.int64] | int) -> NDArray[np.uint64]:
-        """The eight bytes from `at` on of the strings `which` as a big-endian number, zeros where the string is at its end."""
+        """Eight bytes of each string in `which`, from `at` on, as a big-endian number; zeros after the string's end."""
         word = self._windows[self.begin[which] + at].view(">u8").ravel().astype(np.uint64)
-        # The bytes that belong to the string behind do not count.
+        # The bytes that belong to the next string do not count.
         left = np.minimum(self.size[which] - at, 8).astype(np.uint64)
         return np.where(
             left == 0, np.uint64(0), word & ~np.uint64(0) << np.uint64(8) * (np.uint64(8) - np.maximum(left, 1))
@@ -53,8 +54,9 @@ class Strings:
 
     @cached_property
     def _last(self) -> NDArray[np.uint8]:
-        """The last byte of each string; of an empty one, whatever lies before it."""
-        return np.frombuffer(self.text + b"\0", np.uint8)[self.begin + self.size - 1]
+        """The last byte of each string; for an empty one, whatever lies before it."""
+        last: NDArray[np.uint8] = np.frombuffer(self.text + b"\0", np.uint8)[self.begin + self.size - 1]
+        return last
 
     def beginning(self, prefix: bytes) -> NDArray[np.int64]:
         """Which strings begin with `prefix`, ascending."""
@@ -67,7 +69,7 @@ class Strings:
     def equal(self, string: bytes) -> NDArray[np.int64]:
         """Which strings are `string`, ascending."""
         which = self.beginning(string)
-        return which[self.size[which] == len(string)]
+        return which[np.flatnonzero(self.size[which] == len(string))]
 
     def ending(self, suffix: bytes) -> NDArray[np.int64]:
         """Which strings end with `suffix`, which is not empty, ascending."""
@@ -94,17 +96,17 @@ class Strings:
 def argsort(strings: Sequence[bytes], *keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The stable order by `keys`, the most significant first, and by the strings where all keys are equal.
 
-    Eight bytes a round, as one number; a round handles only what the rounds before left tied. Kernel names sort five times faster so
-    than by Python's comparison.
+    Each round compares eight bytes, as one number, of the strings that the rounds before left tied. This sorts the
+    names of a kernel five times faster than Python's comparison does.
     """
     order = np.lexsort(keys[::-1]) if keys else np.arange(len(strings))
     fresh = np.zeros(len(strings), np.bool_)
     for key in keys:
         fresh[1:] |= key[order[1:]] != key[order[:-1]]
-    group = np.cumsum(fresh)
+    group = np.cumsum(fresh, dtype=np.int64)
     slots = np.flatnonzero(_tied(group))
     group = group[slots]
-    involved = order[slots]  # Mostly few, where the keys are addresses: only their names are looked at.
+    involved = order[slots]  # Only these names are looked at: few, if the keys are addresses.
     flat = Strings([strings[index] for index in involved.tolist()])
     local = np.arange(len(involved))
     depth = 0
@@ -116,7 +118,7 @@ def argsort(strings: Sequence[bytes], *keys: NDArray[np.uint64]) -> NDArray[np.i
         order[slots] = involved[local]
         fresh = np.ones(len(slots), np.bool_)
         fresh[1:] = (group[1:] != group[:-1]) | (word[1:] != word[:-1]) | (more[1:] != more[:-1])
-        group = np.cumsum(fresh)
+        group = np.cumsum(fresh, dtype=np.int64)
         keep = _tied(group) & more
         slots, group, local = slots[keep], group[keep], local[keep]
         depth += 8

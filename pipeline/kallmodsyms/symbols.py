@@ -1,7 +1,7 @@
 """The symbols of a kernel image: an ELF file or the text of `nm` enters, a `SymbolTable` leaves.
 
-Letters and order are those of `nm -n` in the C locale (GNU binutils 2.40: bfd/syms.c, binutils/nm.c), computed here because
-running nm and parsing its text costs more than everything else that happens to the symbols.
+Letters and order are those of `nm -n` in the C locale (GNU binutils 2.40: bfd/syms.c, binutils/nm.c). They are computed
+here because to run nm and parse its text takes longer than everything else that happens to the symbols.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class SymbolTable:
     """Symbols in the order of `nm -n`: undefined ones first, then by address, then by name.
 
     addresses: uint64; 0 for undefined symbols
-    sizes: uint64, st_size; None where the input does not know them
+    sizes: uint64, st_size; None if the input does not say
     types: one nm letter each
     names: as in the file
     bits: word size of the image, 32 or 64
-    byteorder: "little" or "big"; None where the input does not know it
-    executable: (start, end) of each section that holds instructions, ascending; None where the input does not know them
+    byteorder: "little" or "big"; None if the input does not say
+    executable: (start, end) of each section that holds instructions, ascending; None if the input does not say
     """
 
     addresses: NDArray[np.uint64]
@@ -49,7 +49,9 @@ class SymbolTable:
         """The table as `nm -n` prints it, or as `nm -nS` does."""
         digits = self.bits // 4
         lines = []
-        for index, (address, letter, name) in enumerate(zip(self.addresses.tolist(), self.types, self.names)):
+        for index, (address, letter, name) in enumerate(
+            zip(self.addresses.tolist(), self.types, self.names, strict=True)
+        ):
             line = b"%0*x" % (digits, address)
             if letter in _UNDEFINED:
                 line = b" " * digits
@@ -62,7 +64,7 @@ class SymbolTable:
 def read(path: str | os.PathLike[str]) -> SymbolTable:
     """The symbols of an ELF file, or of a text as `nm -n`, `nm -nS` and System.map have it.
 
-    Raises InputError for an ELF file that is damaged or stripped, and for a line that is none of nm's.
+    Raises InputError for an ELF file that is damaged or stripped, and for a line that is not nm's.
     """
     try:
         with open(path, "rb") as stream:
@@ -76,14 +78,14 @@ def read(path: str | os.PathLike[str]) -> SymbolTable:
 
 @lru_cache(maxsize=1)
 def _of_image(path: str, *identity: int) -> SymbolTable:
-    """The symbols of an ELF file that has not changed since; the steps of a link ask one after another for those of the same image."""
+    """The symbols of an ELF file, kept while it does not change: the steps of a link ask for them one after another."""
     return from_elf(elf.Elf(path))
 
 
 def from_text(text: bytes, path: str | os.PathLike[str]) -> SymbolTable:
     """The symbols in the text of `nm -n` or `nm -nS`, in its order; `path` is for messages.
 
-    Raises InputError for a line that is none of nm's.
+    Raises InputError for a line that is not nm's.
     """
     found = _LINE.findall(text)
     lines = text.removesuffix(b"\n").split(b"\n") if text else []
@@ -96,7 +98,7 @@ def from_text(text: bytes, path: str | os.PathLike[str]) -> SymbolTable:
                     line=number,
                     text=line.decode("utf-8", "backslashreplace"),
                 )
-    addresses, sizes, letters, names = map(list, zip(*found)) if found else ([], [], [], [])
+    addresses, sizes, letters, names = map(list, zip(*found, strict=True)) if found else ([], [], [], [])
     return SymbolTable(
         addresses=np.array([int(a, 16) if a[0] != 32 else 0 for a in addresses], np.uint64),
         sizes=np.array([int(s, 16) if s else 0 for s in sizes], np.uint64) if any(sizes) else None,
@@ -107,7 +109,7 @@ def from_text(text: bytes, path: str | os.PathLike[str]) -> SymbolTable:
 
 
 def from_elf(image: elf.Elf) -> SymbolTable:
-    """The symbols that `nm -n` shows of an ELF file: all but section names, file names and an architecture's mapping symbols.
+    """The symbols of an ELF file that `nm -n` shows: all but section names, file names and mapping symbols.
 
     Raises InputError if the file has no symbol table or a damaged one.
     """
@@ -125,7 +127,7 @@ def from_elf(image: elf.Elf) -> SymbolTable:
     common = table.reserved[index] & (table.sections[index] == elf.SHN_COMMON)
     addresses[common] = table.sizes[index][common]  # A common symbol has no address yet; nm shows its size instead.
     if image.machine in (elf.EM_ARM, elf.EM_MIPS):
-        # The lowest bit of a function's address tells the instruction set (Thumb, microMIPS) and is no part of it.
+        # The lowest bit of a function's address is no part of it, but tells the instruction set (Thumb, microMIPS).
         function = np.isin(table.types[index], (elf.STT_FUNC, elf.STT_GNU_IFUNC))
         addresses[function] &= ~np.uint64(1)
     order = strings.argsort(names, (~undefined).astype(np.uint64), addresses)
@@ -154,7 +156,7 @@ def _letters(image: elf.Elf, table: elf.Symbols) -> NDArray[np.uint8]:
     weak = table.bindings == elf.STB_WEAK
     data = np.isin(table.types, (elf.STT_OBJECT, elf.STT_COMMON))
     undefined = ~table.reserved & (table.sections == elf.SHN_UNDEF)
-    # The later assignment wins: the order is that of the questions in bfd_decode_symclass, backwards.
+    # Later assignments win: their order is that of the tests in bfd_decode_symclass, backwards.
     letters[~known] = ord("?")
     letters[table.bindings == elf.STB_GNU_UNIQUE] = ord("u")
     letters[weak] = ord("W")
@@ -167,7 +169,7 @@ def _letters(image: elf.Elf, table: elf.Symbols) -> NDArray[np.uint8]:
     return letters
 
 
-# Sections whose letter goes by name whatever they hold; the name may go on after one of these characters.
+# Sections whose letter depends on their name only; the name may go on after one of these characters.
 _NAMED = {".drectve": "i", ".edata": "e", ".idata": "i", ".pdata": "p"}
 _NAMED_SECTION = re.compile(r"(\.drectve|\.edata|\.idata|\.pdata)(?:[.$0-9].*)?", re.DOTALL)
 _DEBUGGING = (".debug", ".zdebug", ".gnu.debuglto_.debug_", ".gnu.linkonce.wi.", ".line", ".stab")
@@ -190,7 +192,7 @@ def _section_letter(section: elf.Section) -> str:
     return "?" if section.flags & elf.SHF_WRITE else "n"
 
 
-# Mapping symbols tell code from data inside a section; nm leaves them out.
+# Mapping symbols tell code from data within a section; nm leaves them out.
 _ARM_MAPPING = re.compile(rb"\$[a-z](?:\.|$)")
 _AARCH64_MAPPING = re.compile(rb"\$[xd](?:\.|$)")
 _RISCV_MAPPING = re.compile(rb"$|\$d|\$x(?:rv|\.|$)|\.L|\.\.|_\.L_")

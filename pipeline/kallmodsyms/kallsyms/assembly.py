@@ -1,13 +1,14 @@
 """Tables as assembler input: `Tables` enter; text as the kernel writes it, or labels and one binary file, leave.
 
-The text form is scripts/kallsyms's own, line for line, with our tables behind; it goes through the C preprocessor with the kernel's
-headers. The binary form says the same in a few lines of `.incbin`: the assembler of a big kernel takes 0.7 s to read the text and a
-few milliseconds to copy the bytes.
+The text form is that of scripts/kallsyms, line for line, with our tables at the end; it goes through the C preprocessor
+with the kernel's headers. The binary form says the same in a few lines of `.incbin`: for a big kernel the assembler
+takes 0.7 s to read the text, and a few milliseconds to copy the bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms.tables import Table, Tables, layout
@@ -27,10 +28,10 @@ _BYTES = {"byte": 1, "short": 2, "long": 4}
 
 
 def text(tables: Tables) -> bytes:
-    """The tables as scripts/kallsyms writes them (assembler with C preprocessor directives), ours behind the kernel's."""
+    """The tables as scripts/kallsyms writes them (assembler with preprocessor directives), ours after the kernel's."""
     out = [_HEADER.encode()]
     comments = (
-        [b"\t/* %c%b */" % entry for entry in zip(tables.names.types, tables.names.plain)]
+        [b"\t/* %c%b */" % entry for entry in zip(tables.names.types, tables.names.plain, strict=True)]
         if tables.dialect.comments
         else None
     )
@@ -39,7 +40,7 @@ def text(tables: Tables) -> bytes:
         rows = _rows(tables, table)
         if comments is not None and table.label in ("kallsyms_names", "kallsyms_offsets", "kallsyms_seqs_of_names"):
             order = tables.names.sequence.tolist() if table.label == "kallsyms_seqs_of_names" else range(len(comments))
-            rows = [row + comments[index] for row, index in zip(rows, order)]
+            rows = [row + comments[index] for row, index in zip(rows, order, strict=True)]
         out.extend(row + b"\n" for row in rows)
         out.append(b"\n")
     return b"".join(out)
@@ -51,9 +52,7 @@ def _rows(tables: Tables, table: Table) -> Iterable[bytes]:
         case "kallsyms_names":
             rendered = [b"0x%02x" % byte for byte in range(256)]
             starts = tables.names.starts.tolist()
-            return [
-                b"\t.byte " + b", ".join(map(rendered.__getitem__, values[a:b])) for a, b in zip(starts, starts[1:])
-            ]
+            return [b"\t.byte " + b", ".join(map(rendered.__getitem__, values[a:b])) for a, b in pairwise(starts)]
         case "kallsyms_seqs_of_names":
             return [b"\t.byte 0x%02x, 0x%02x, 0x%02x" % tuple(values[at : at + 3]) for at in range(0, len(values), 3)]
         case "kallsyms_token_table":
@@ -64,7 +63,8 @@ def _rows(tables: Tables, table: Table) -> Iterable[bytes]:
         case "address":
             absolute = table.absolute.tolist() if table.absolute is not None else [False] * len(values)
             return [
-                b"\tPTR\t" + (_hex(a) if fixed else _from_text(a, tables.text)) for a, fixed in zip(values, absolute)
+                b"\tPTR\t" + (_hex(a) if fixed else _from_text(a, tables.text))
+                for a, fixed in zip(values, absolute, strict=True)
             ]
         case "word":
             return [b"\tPTR\t" + _hex(value) for value in values]
@@ -86,9 +86,10 @@ def _from_text(address: int, text_address: int) -> bytes:
 
 
 def blob(tables: Tables, path: str) -> tuple[str, bytes]:
-    """The tables as assembler text without preprocessor directives, and the file that it includes under the name `path`.
+    """The tables as assembler text without preprocessor directives, and the contents of the file that it includes.
 
-    Addresses that the linker must fill in are the only numbers in the text.
+    path: what the text calls that file
+    The only numbers in the text are addresses, which the linker must fill in.
     Raises InputError if the symbols did not say the byte order of the image.
     """
     if tables.byteorder is None:
@@ -112,6 +113,6 @@ def blob(tables: Tables, path: str) -> tuple[str, bytes]:
 
 
 def as_bytes(table: Table, bits: int, byteorder: str) -> bytes:
-    """The contents of a table in the word size and byte order of an image; addresses as the linker would fill them in."""
+    """The contents of a table in an image's word size and byte order; addresses as the linker would fill them in."""
     size = _BYTES.get(table.kind, bits // 8)
     return table.values.astype(f"{'<' if byteorder == 'little' else '>'}u{size}").tobytes()

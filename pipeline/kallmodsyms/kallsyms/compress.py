@@ -1,15 +1,16 @@
 """Token compression of names: many byte strings enter, 256 tokens and the coded strings leave.
 
-The tables are those of scripts/kallsyms (6.1: optimize_token_table), choice for choice. Byte values that occur in no name stand for the
-most frequent pair of neighbouring codes, again and again, from 255 down; of equally frequent pairs the one with the lower second,
-then the lower first code is taken. Frequencies count overlapping pairs; replacing goes from left to right.
+The tokens are those that scripts/kallsyms chooses (6.1: optimize_token_table). Each byte value that occurs in no name,
+from 255 down, comes to stand for the pair of neighbouring codes that is then the most frequent; of equally frequent
+pairs, it is the one with the lower second, then the lower first code. Overlapping pairs all count; pairs are replaced
+from left to right.
 
     names   Tabc Tabd     255 = "ab": T 255 c, T 255 d     254 = "T" 255: 254 c, 254 d
 
-The kernel's program scans all names for each of its 180 or so tokens. Here each code has the list of places where it was made, which
-can only shrink, and a pair is looked for in the shorter of the lists of its two codes. All names lie in one array of cells, with a mark
-between them. A code that stands for several characters is written into the first and the last of their cells, so that both neighbours
-of a place are found by the lengths of the codes next to it, without pointers.
+The kernel's program scans all names for each of its 180 or so tokens. Here each code keeps a list of the places where
+it was written, which can only shrink, and a pair is looked for in the shorter of its two codes' lists. All names lie in
+one array of cells, with a mark between them. A code that stands for several characters is written into the first and
+the last of their cells, so that the neighbours of a place are found by the lengths of the codes next to it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Compressed:
 
 
 def compress(names: Sequence[bytes]) -> Compressed:
-    """Code `names`, none of which holds a NUL; their order matters only to the order of the result."""
+    """Code `names`, none of which holds a NUL. Their order decides nothing but the order of the result."""
     cells = (
         np.frombuffer(b"\0" + b"\0".join(names) + b"\0", np.uint8).astype(np.uint16)
         if names
@@ -53,7 +54,10 @@ def compress(names: Sequence[bytes]) -> Compressed:
 
 
 def _replace(cells: NDArray[np.uint16], starts: NDArray[np.bool_]) -> tuple[bytes, ...]:
-    """Replace pairs by codes in `cells` until no code is left; keep in `starts` which cells begin a code; give the tokens."""
+    """Replace pairs in `cells` by codes until none is left to use, and return the tokens.
+
+    starts: which cells begin a code; kept up to date
+    """
     used = np.bincount(cells, minlength=_CODES)[:_MARK] > 0
     tokens = [bytes([code]) if used[code] else b"" for code in range(256)]
     width = np.ones(_CODES, np.int64)
@@ -88,12 +92,12 @@ def _replace(cells: NDArray[np.uint16], starts: NDArray[np.bool_]) -> tuple[byte
 
 
 def _count_pairs(cells: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """How often each pair of neighbours occurs, by its second and then its first code; none with a mark in it."""
-    pairs = np.zeros(_CODES * _CODES, np.int64)
+    """How often each pair of neighbours occurs, by its second and then its first code; without those with a mark."""
+    flat = np.zeros(_CODES * _CODES, np.int64)
     for start in range(0, len(cells) - 1, _CHUNK):
         part = cells[start : start + _CHUNK + 1].astype(np.int64)
-        pairs += np.bincount(part[:-1] + _CODES * part[1:], minlength=len(pairs))
-    pairs = pairs.reshape(_CODES, _CODES)
+        flat += np.bincount(part[:-1] + _CODES * part[1:], minlength=len(flat))
+    pairs = flat.reshape(_CODES, _CODES)
     pairs[_MARK, :] = pairs[:, _MARK] = 0
     return pairs
 
@@ -101,20 +105,19 @@ def _count_pairs(cells: NDArray[np.uint16]) -> NDArray[np.int64]:
 def _find(
     cells: NDArray[np.uint16], places: dict[int, NDArray[np.int64]], first: int, second: int, first_width: int
 ) -> NDArray[np.int64]:
-    """Where the pair stands, ascending, without overlaps; drops from `places` what the two codes have lost."""
+    """Where the pair occurs, ascending and without overlaps. Drops from `places` where its rarer code no longer is."""
     for code in (first, second):
         if code not in places:
             places[code] = np.flatnonzero(cells == code)
     shorter = min(first, second, key=lambda code: len(places[code]))
-    live = places[shorter]
     # A place once lost never comes back: a cell gets each code at most once, when that code is made.
-    live = places[shorter] = live[cells[live] == shorter]
+    places[shorter] = live = places[shorter][cells[places[shorter]] == shorter]
     if shorter == first:
-        found = live[cells[live + first_width] == second]
+        found: NDArray[np.int64] = live[cells[live + first_width] == second]
     else:
         found = live[cells[live - 1] == first] - first_width
     if first == second and len(found):
-        # In a run of equal codes every second pair is taken.
+        # In a run of equal codes, every second pair is replaced.
         begins = np.ones(len(found), np.bool_)
         begins[1:] = found[1:] != found[:-1] + first_width
         position = np.arange(len(found))

@@ -1,8 +1,8 @@
 """Which module each symbol belongs to: symbols, pieces and the thick list enter, `Owners` leave.
 
-An object belongs to every module that the thick list names it under. A symbol of the text belongs to the object whose piece of the
-image it lies in, but for those that the link map says more about: a marker of the linker script belongs to nobody, a label at
-the very end of an object to that object.
+An object belongs to every module under which the thick list names it. A text symbol belongs to the object whose piece
+of the image it lies in, unless the link map knows better: a marker of the linker script belongs to nobody, and a label
+at the very end of an object belongs to that object.
 
     piece    0x1000-0x1100  fs/ext4/super.o         run 0x1000 [ext4]
     padding  0x1100-0x1110                              (still ext4: the next piece is too)
@@ -14,7 +14,6 @@ the very end of an object to that object.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,25 +21,23 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kallmodsyms.names import TEXT_LETTERS, Module, module_name
 from kallmodsyms.symbols import SymbolTable
 
-TEXT_LETTERS = b"tTwW"
 ModuleList = tuple[str, ...]
 
 
 class Piece(Protocol):
     """A run of bytes, `end` exclusive, that the object `path` contributed (kallmodsyms.linkmap.Piece)."""
 
-    start: int
-    end: int
-    path: str
+    @property
+    def start(self) -> int: ...
 
+    @property
+    def end(self) -> int: ...
 
-class Module(Protocol):
-    """A line of modules_thick.builtin (kallmodsyms.kbuild.Module)."""
-
-    object: str
-    members: tuple[str, ...]
+    @property
+    def path(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,8 @@ class Owners:
     of_symbols: the list of each symbol of the SymbolTable
     paths: the objects that have text; `paths[0]` is empty, for symbols of no object
     path_of_symbols: the object of each text symbol
-    starts, of_runs: where each run begins, and its list; a run ends where the next one begins and the last one is nobody's
+    starts, of_runs: where each run begins, and its list; a run ends where the next one begins, and the last one is
+        nobody's
     """
 
     lists: tuple[ModuleList, ...]
@@ -58,11 +56,6 @@ class Owners:
     path_of_symbols: NDArray[np.int64]
     starts: NDArray[np.uint64]
     of_runs: NDArray[np.int64]
-
-
-def module_name(path: str) -> str:
-    """The name of the module of which `path` is the object: its last part, the suffix off, `-` as `_`."""
-    return posixpath.splitext(posixpath.basename(path))[0].replace("-", "_")
 
 
 def lists_of_objects(modules: Iterable[Module]) -> dict[str, ModuleList]:
@@ -82,15 +75,15 @@ def attribute(
 ) -> Owners:
     """Attribute the text symbols of an image to modules.
 
-    boundary: of (address, name): the object that it belongs to whatever lies at its address, or None for nobody
-    Symbols of other letters than t, T, w, W, and those outside of executable sections, belong to nobody.
+    boundary: symbols, as (address, name), that belong to an object whatever lies at their address, or (None) to nobody
+    Symbols with other letters than those of text, and symbols outside executable sections, belong to nobody.
     """
     of_objects = lists_of_objects(modules)
     lists: dict[ModuleList, int] = {(): 0}
     paths = {"": 0}
 
     def numbers(path: str | None) -> tuple[int, int]:
-        """Of an object, or of none: the number of its list, and its own."""
+        """The number of an object's list, and the object's own number."""
         found = of_objects.get(path, ()) if path is not None else ()
         return lists.setdefault(found, len(lists)), paths.setdefault(path or "", len(paths))
 
@@ -129,9 +122,9 @@ def _position(addresses: NDArray[np.uint64], begin: NDArray[np.uint64], end: NDA
 def _sections(
     symbols: SymbolTable, text: NDArray[np.bool_], begin: NDArray[np.uint64], end: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
-    """The (start, end) of each executable section that any text symbol lies in.
+    """The (start, end) of each executable section that holds a text symbol.
 
-    Where the symbols came without sections, every piece that holds a symbol of letter t or T is one.
+    If the sections are not known, every piece that holds a symbol of letter t or T counts as one.
     """
     if symbols.executable is None:
         letters = np.frombuffer(symbols.types, np.uint8)
@@ -151,15 +144,16 @@ def _runs(
     of_pieces: NDArray[np.int64],
     addresses: NDArray[np.uint64],
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The fewest runs that give every byte of a piece to its list, and no byte outside of the pieces to any.
+    """The fewest runs that give every byte of a piece to the piece's list, and no byte outside the pieces to any.
 
-    A gap between two pieces of one list is padding, and theirs, if it lies in one section and no symbol begins in it.
+    A gap between two pieces of one list is padding that goes with them, if it lies in one section and no symbol begins
+    in it.
     """
     quiet = np.searchsorted(addresses, end[:-1]) == np.searchsorted(addresses, begin[1:])
     padding = (quiet & (section[1:] == section[:-1])).tolist()
     runs: list[tuple[int, int]] = []
     reach, current = 0, 0
-    for index, (start, stop, value) in enumerate(zip(begin.tolist(), end.tolist(), of_pieces.tolist())):
+    for index, (start, stop, value) in enumerate(zip(begin.tolist(), end.tolist(), of_pieces.tolist(), strict=True)):
         if stop <= reach:
             continue
         start = max(start, reach)
@@ -177,13 +171,13 @@ def _runs(
 
 
 def suffixes(owners: Owners, names: Sequence[bytes], which: NDArray[np.int64]) -> dict[int, str]:
-    """What tells apart the symbols of one name in one list of modules: the shortest ends of their objects' paths that differ.
+    """What tells apart symbols of one name in one list of modules: the shortest differing ends of their objects' paths.
 
-    names, which: of the text symbols that are asked about, the name and the position in the SymbolTable
-    Gives, by place in `which`, the suffix of each symbol that shares name and list with one of another object.
+    names, which: the names of the text symbols in question, and their positions in the SymbolTable
+    Returns, by place in `which`, the suffix of each symbol that shares its name and list with one of another object.
     """
     groups: dict[tuple[bytes, int], list[int]] = {}
-    for place, key in enumerate(zip(names, owners.of_symbols[which].tolist())):
+    for place, key in enumerate(zip(names, owners.of_symbols[which].tolist(), strict=True)):
         groups.setdefault(key, []).append(place)
     path = owners.path_of_symbols[which].tolist()
     found: dict[int, str] = {}

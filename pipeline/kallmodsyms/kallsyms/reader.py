@@ -1,181 +1,36 @@
 """The way back: the ELF file of a kernel enters, its decoded kallsyms tables leave.
 
-Reads what `tables` writes and what the kernel's own builds write since 4.6, in any word size and byte order, with or without module
-tables and sizes. The file needs its symbol table, which says where the tables are.
+Reads what `tables` writes and what the kernel's own builds have written since 4.6, in any word size and byte order,
+with or without module tables and sizes. The file needs its symbol table, which says where the tables are.
 
-How the addresses are written is not recorded anywhere, but follows from the labels and the numbers:
+How the addresses are encoded is not recorded anywhere, but follows from the labels and the numbers:
 
     kallsyms_addresses                      each address as a word
-    kallsyms_offsets, no relative base      (since 7.0) relative to the place of the entry; on 32 bits the address itself
+    kallsyms_offsets, no relative base      (since 7.0) relative to the place of the entry; on 32 bits the address
     kallsyms_offsets, kallsyms_relative_base
         never descending, read unsigned     base + offset
-        otherwise                           CONFIG_KALLSYMS_ABSOLUTE_PERCPU: an offset from 0 up is the address itself, a negative one
-                                            is base - 1 - offset
+        otherwise                           CONFIG_KALLSYMS_ABSOLUTE_PERCPU: an offset of 0 or more is the address, a
+                                            negative one means base - 1 - offset
 
-The last two cannot be mistaken for each other: the table is sorted by address, the symbol at the base itself has the offset 0 in the
-one form and -1 in the other, and symbols above it ascend or descend from there.
+The last two cannot be mistaken for each other: the table is sorted by address, the symbol at the base itself has the
+offset 0 in one form and -1 in the other, and the offsets of the symbols above it ascend or descend from there.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kallmodsyms import elf, files
+from kallmodsyms import elf
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import sizes
-from kallmodsyms.kallsyms.owners import TEXT_LETTERS, ModuleList
+from kallmodsyms.kallsyms.listing import Kallsyms
+from kallmodsyms.kallsyms.owners import ModuleList
 from kallmodsyms.kallsyms.tables import MARKER_SPAN
-
-
-class Symbol(NamedTuple):
-    """A symbol as it is listed; `size` is None in an image without sizes, `type` the letter of the table.
-
-    object: the end of its object's path, where name and modules alone do not tell it from another and the image says so, else empty
-    """
-
-    address: int
-    size: int | None
-    type: str
-    name: str
-    modules: ModuleList
-    object: str = ""
-
-
-class Found(NamedTuple):
-    """A symbol, and how far behind its address what was looked for is.
-
-    modules: whose the byte there is: of padding behind a symbol, and of a marker on another's first byte, not the symbol's
-    """
-
-    symbol: Symbol
-    offset: int
-    modules: ModuleList
-
-
-@dataclass(frozen=True)
-class Kallsyms:
-    """The symbols of a kernel in the order of its tables.
-
-    bits: word size
-    addresses: uint64
-    absolute: which of them are per-CPU offsets, which stay when the kernel moves
-    sizes: uint64, None in an image without them
-    types: one letter each
-    names: without the letter
-    lists: the lists of modules that occur, `lists[0]` empty
-    of_symbols: the list of each symbol
-    runs, of_runs: where each run of bytes of one list begins, and its list; the last one is nobody's
-    has_modules: whether the image has module tables
-    objects: by index, the end of the path of the symbol's object, for symbols that need it to be told apart
-    sections: (start, end) of the allocated sections
-    """
-
-    bits: int
-    addresses: NDArray[np.uint64]
-    absolute: NDArray[np.bool_]
-    sizes: NDArray[np.uint64] | None
-    types: bytes
-    names: list[bytes] = field(repr=False)
-    lists: tuple[ModuleList, ...]
-    of_symbols: NDArray[np.int64]
-    runs: NDArray[np.uint64] = field(repr=False)
-    of_runs: NDArray[np.int64] = field(repr=False)
-    has_modules: bool
-    sections: tuple[tuple[int, int], ...] = field(repr=False)
-    objects: dict[int, str] = field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def symbol(self, index: int) -> Symbol:
-        """The symbol number `index` of the table."""
-        return Symbol(
-            address=int(self.addresses[index]),
-            size=None if self.sizes is None else int(self.sizes[index]),
-            type=chr(self.types[index]),
-            name=self.names[index].decode("utf-8", "surrogateescape"),
-            modules=self.lists[int(self.of_symbols[index])],
-            object=self.objects.get(index, ""),
-        )
-
-    def relocated(self, running: str | os.PathLike[str]) -> Kallsyms:
-        """These symbols where a running kernel has them, for listings; `running` is a copy of its /proc/kallsyms, read as root.
-
-        Raises InputError if the file cannot be read, or does not say where `_text` is.
-        """
-        found = re.search(rb"^([0-9a-f]+) \S _text$", files.read_bytes(running), re.MULTILINE)
-        if found is None or not int(found[1], 16) or b"_text" not in self.names:
-            raise InputError("does not say where _text is", path=running, cure="copy /proc/kallsyms as root")
-        distance = (int(found[1], 16) - int(self.addresses[self.names.index(b"_text")])) % 2**64
-        moved = self.addresses + np.uint64(distance) & np.uint64(2**self.bits - 1)
-        return replace(self, addresses=np.where(self.absolute, self.addresses, moved))
-
-    def listing(self) -> bytes:
-        """The text of /proc/kallmodsyms: `address size type name`, and behind a tab the modules in brackets, then the object in braces.
-
-        A symbol with modules has its letter in lower case. Without sizes in the image there is no such column.
-        """
-        digits = self.bits // 4
-        tails = [
-            b"\t" + b" ".join(b"[%b]" % m.encode("utf-8", "surrogateescape") for m in one) if one else b""
-            for one in self.lists
-        ]
-        types = np.frombuffer(self.types, np.uint8)
-        types = np.where(self.of_symbols > 0, types | 0x20, types).tolist()
-        endings = [tails[number] for number in self.of_symbols.tolist()]
-        for index, suffix in self.objects.items():
-            endings[index] += b" " if endings[index] else b"\t"
-            endings[index] += b"{%b}" % suffix.encode("utf-8", "surrogateescape")
-        rows = zip(self.addresses.tolist(), types, self.names, endings)
-        if self.sizes is None:
-            return b"".join([b"%0*x %c %b%b\n" % (digits, *row) for row in rows])
-        return b"".join(
-            [b"%0*x %x %c %b%b\n" % (digits, a, size, *rest) for (a, *rest), size in zip(rows, self.sizes.tolist())]
-        )
-
-    def kallsyms_listing(self) -> bytes:
-        """The text of /proc/kallsyms: `address type name`."""
-        digits = self.bits // 4
-        return b"".join(
-            [b"%0*x %c %b\n" % (digits, *row) for row in zip(self.addresses.tolist(), self.types, self.names)]
-        )
-
-    def lookup(self, what: int | str) -> list[Found]:
-        """The symbols of a name, in table order; or the symbol that an address of the image lies in or behind, as the kernel has it
-        (`kallmodsyms_lookup` in runtime/).
-
-        Of the symbols with the highest address not above, that is the first one whose bytes reach the address, or else the first: in
-        padding, or behind a label without a size, the offset is not below the symbol's size. An address in no section is in no symbol.
-        """
-        if isinstance(what, str):
-            found = map(self.symbol, self._by_name.get(what.encode("utf-8", "surrogateescape"), ()))
-            return [Found(symbol, 0, symbol.modules) for symbol in found]
-        if not any(start <= what < end for start, end in self.sections):
-            return []
-        behind = int(np.searchsorted(self.addresses, np.uint64(what), side="right"))
-        if not behind:
-            return []
-        first = int(np.searchsorted(self.addresses, self.addresses[behind - 1]))
-        offset = what - int(self.addresses[first])
-        reaching = () if self.sizes is None else np.flatnonzero(self.sizes[first:behind] > offset)
-        index = first + int(reaching[0]) if len(reaching) else first
-        run = int(np.searchsorted(self.runs, np.uint64(what), side="right")) - 1
-        return [Found(self.symbol(index), offset, self.lists[int(self.of_runs[run])] if run >= 0 else ())]
-
-    @cached_property
-    def _by_name(self) -> dict[bytes, list[int]]:
-        found: dict[bytes, list[int]] = {}
-        for index, name in enumerate(self.names):
-            found.setdefault(name, []).append(index)
-        return found
+from kallmodsyms.names import TEXT_LETTERS
 
 
 def read(path: str | os.PathLike[str]) -> Kallsyms:
@@ -187,7 +42,7 @@ def read(path: str | os.PathLike[str]) -> Kallsyms:
 
 
 class _Decoder:
-    """The labels of one image, and how to read what is behind them without leaving the section."""
+    """The labels of one image; reads what is behind a label, and never past the end of its section."""
 
     def __init__(self, image: elf.Elf) -> None:
         self.image = image
@@ -196,22 +51,22 @@ class _Decoder:
         defined = np.flatnonzero(
             (table.sections != elf.SHN_UNDEF) & (table.types != elf.STT_SECTION) & (table.types != elf.STT_FILE)
         )
-        prefix = table.strings.find(b"kallsyms_") >= 0
-        names = table.names(defined) if prefix else []
+        if b"kallsyms_" not in table.strings:
+            defined = defined[:0]  # Do not go through the names of an image without tables.
         self.labels = {
             name.decode(): int(table.values[index])
-            for name, index in zip(names, defined.tolist())
+            for name, index in zip(table.names(defined), defined.tolist(), strict=True)
             if name.startswith(b"kallsyms_") and name.isascii()
         }
 
     def fail(self, table: str, offset: int, problem: str) -> InputError:
-        """The error for the byte `offset` of `table`."""
+        """The error about the byte `offset` of `table`."""
         return InputError(
             f"{table}: {problem} (offset {offset:#x})", path=self.image.path, cure="the tables are damaged"
         )
 
     def address(self, label: str) -> int:
-        """Where a table is that must be there."""
+        """Where a table is. Raises InputError if the image does not have it."""
         if label not in self.labels:
             raise InputError(
                 f"has no kallsyms tables: {label} is missing",
@@ -236,7 +91,7 @@ class _Decoder:
         return int(self.array(label, 1, 4)[0])
 
     def contents(self, label: str, length: str) -> bytes:
-        """A table of bytes: as many as the table `length` says, or up to the next label or the end of the section."""
+        """A table of bytes: as many as the table `length` says, or else up to the next label or the section's end."""
         address = self.address(label)
         if length in self.labels:
             return self.array(label, self.number(length), 1).astype(np.uint8).tobytes()
@@ -250,7 +105,7 @@ class _Decoder:
         count = self.number("kallsyms_num_syms")
         addresses, absolute = self.addresses(count)
         entries = self.names(count)
-        types = b"".join([entry[:1] for entry in entries])
+        types = bytes([entry[0] for entry in entries])
         self.check_sequence(count)
         symbol_sizes = self.sizes(count, addresses, absolute)
         lists, of_symbols, runs, of_runs = self.modules(addresses, types)
@@ -298,7 +153,7 @@ class _Decoder:
         return addresses, absolute
 
     def base(self) -> np.uint64:
-        return self.array("kallsyms_relative_base", 1, self.image.bits // 8)[0]
+        return np.uint64(self.array("kallsyms_relative_base", 1, self.image.bits // 8)[0])
 
     def from_base(self, base: np.uint64, offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:
         if not self.percpu:
@@ -323,8 +178,10 @@ class _Decoder:
 
     def names(self, count: int) -> list[bytes]:
         """Each symbol's letter and name."""
-        tokens = self.tokens()
-        table = self.contents("kallsyms_names", "kallsyms_names_len")
+        token = self.tokens().__getitem__
+        # Behind the end a length of 0, which no name has.
+        table = self.contents("kallsyms_names", "kallsyms_names_len") + b"\0"
+        limit = len(table) - 1
         markers = self.array("kallsyms_markers", -(-count // MARKER_SPAN), 4).tolist()
         names: list[bytes] = []
         position = 0
@@ -337,14 +194,14 @@ class _Decoder:
                 )
             # Lengths from 128 on have two bytes, the lower seven bits first.
             start = position + 1
-            length = table[position] if position < len(table) else 0
-            if length >= 0x80 and start < len(table):
+            length = table[position]
+            if length >= 0x80:
                 length = length & 0x7F | table[start] << 7
                 start += 1
             end = start + length
-            if end > len(table) or not length:
+            if end > limit or not length:
                 raise self.fail("kallsyms_names", position, f"the name of symbol {index} has no end in the table")
-            name = b"".join(map(tokens.__getitem__, table[start:end]))
+            name = b"".join(map(token, table[start:end]))
             if not name:
                 raise self.fail("kallsyms_names", position, f"symbol {index} has no name")
             names.append(name)
@@ -352,7 +209,7 @@ class _Decoder:
         return names
 
     def check_sequence(self, count: int) -> None:
-        """See that kallsyms_seqs_of_names, where there is one, names every symbol once."""
+        """Check that kallsyms_seqs_of_names, if there is one, lists every symbol once."""
         if "kallsyms_seqs_of_names" not in self.labels:
             return
         rows = self.array("kallsyms_seqs_of_names", 3 * count, 1).reshape(-1, 3).astype(np.int64)
@@ -416,9 +273,12 @@ class _Decoder:
         """A table of (symbol, value) rows, ascending by symbol; no rows if the image has no such table."""
         rows = self.number(length) if length in self.labels else 0
         pairs = self.array(label, 2 * rows, 4).reshape(-1, 2) if rows else np.zeros((0, 2), np.uint64)
-        for at, index in enumerate(pairs[:, 0].tolist()):
-            if index >= count or (at and index <= int(pairs[at - 1, 0])):
-                raise self.fail(label, 8 * at, f"symbol {index} is out of range or out of order")
+        symbols = pairs[:, 0]
+        wrong = symbols >= count
+        wrong[1:] |= symbols[1:] <= symbols[:-1]
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise self.fail(label, 8 * at, f"symbol {symbols[at]} is out of range or out of order")
         return pairs
 
     def objects(self, count: int) -> dict[int, str]:
@@ -436,7 +296,7 @@ class _Decoder:
     def module_lists(
         self, values: Sequence[int], table: str, stride: int, lists: Sequence[ModuleList] = ((),)
     ) -> tuple[list[ModuleList], list[int]]:
-        """What the offsets `values` stand for: `lists` with those that are new behind, and the number of each value."""
+        """What the offsets `values` stand for: `lists` with new ones appended, and the number of each value's list."""
         names = self.contents("kallsyms_module_names", "kallsyms_module_names_len")
         numbers = {one: index for index, one in enumerate(lists)}
         known: dict[int, int] = {0: 0}

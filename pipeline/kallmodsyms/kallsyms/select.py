@@ -1,6 +1,7 @@
-"""Which symbols a kernel's tables hold, and in which order: a `SymbolTable` and a `Dialect` enter, a `Selection` leaves.
+"""Which symbols a kernel's tables hold, in which order: a `SymbolTable` and a `Dialect` enter, a `Selection` leaves.
 
-Two steps, as in the kernel's build: scripts/mksysmap makes System.map of the image's symbols, scripts/kallsyms takes its choice of that.
+There are two steps, as in the kernel's build: scripts/mksysmap makes System.map from the image's symbols, and
+scripts/kallsyms chooses from that.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from kallmodsyms.kallsyms.dialect import Dialect
 from kallmodsyms.strings import Strings
 from kallmodsyms.symbols import SymbolTable
 
-SIZES = ("none", "dense", "compact")
-
 
 @dataclass(frozen=True)
 class Options:
@@ -27,7 +26,7 @@ class Options:
     base_relative: CONFIG_KALLSYMS_BASE_RELATIVE, where the dialect leaves the choice
     lto_clang: CONFIG_LTO_CLANG
     sizes: how symbol sizes are kept: "none", "dense" or "compact" (docs/design.md, Sizes)
-    objects: whether the object of a symbol is kept where name and modules alone do not tell it from another (docs/design.md, Objects)
+    objects: whether a symbol's object is kept if name and modules do not tell it from another (docs/design.md, Objects)
     """
 
     all_symbols: bool = False
@@ -47,7 +46,7 @@ class Selection:
     types: its letter in the table: `A` for a per-CPU symbol that is kept absolute
     absolute: whether it is such a symbol
     text: the address of `_text`, 0 if there is none
-    too_long: the names that the kernel's limit keeps out of the table
+    too_long: the names that are left out because of the kernel's limit
     """
 
     index: NDArray[np.int64]
@@ -81,8 +80,8 @@ def _lines(symbols: SymbolTable, dialect: Dialect) -> tuple[NDArray[np.int64], S
 def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selection:
     """The symbols that scripts/kallsyms puts into the tables, in its order.
 
-    With sizes in the tables the order of symbols at one address is that of the series' last patch: those of size zero first, then
-    larger before smaller, then as without sizes.
+    If the tables hold sizes, symbols at one address are ordered as by the last patch of the series: those of size zero
+    first, then larger before smaller ones, then as without sizes.
     """
     index, names = _lines(symbols, dialect)
     addresses, letters = symbols.addresses[index], np.frombuffer(symbols.types, np.uint8)[index]
@@ -95,28 +94,30 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
         absolute[names.equal(name.encode())] = False
     kept &= ~absolute
 
-    def limits(labels: tuple[str, str], unknown: tuple[int, int]) -> list[np.uint64]:
-        """The addresses of the two `labels`, the last ones of each name; `unknown` where there is none."""
-        found = [where[kept[where]] for where in (names.equal(label.encode()) for label in labels)]
-        return [addresses[where[-1]] if len(where) else np.uint64(other) for where, other in zip(found, unknown)]
+    def address(label: str, unknown: int) -> np.uint64:
+        """The address of the last symbol called `label`; `unknown` if there is none."""
+        where = names.equal(label.encode())
+        where = where[kept[where]]
+        return np.uint64(addresses[where[-1]] if len(where) else unknown)
 
-    percpu = limits(dialect.percpu_range, (2**64 - 1, 0))
+    first, last = dialect.percpu_range
+    percpu_start, percpu_end = address(first, 2**64 - 1), address(last, 0)
     if not options.all_symbols:
-        kept &= _text(
-            addresses, names, [(*limits(labels, (0, 0)), labels[1]) for labels in dialect.text_ranges], dialect
-        )
+        ranges = [(address(first, 0), address(last, 0), last) for first, last in dialect.text_ranges]
+        kept &= _text(addresses, names, ranges, dialect)
     text = names.equal(b"_text")
     text = text[mapped[text] & ~long[text]]
     text_address = int(addresses[text[-1]]) if len(text) else 0
     too_long = tuple(compress(names.items, (mapped & long).tolist()))
-    names, index, addresses = np.fromiter(compress(names.items, kept.tolist()), object), index[kept], addresses[kept]
-    percpu_absolute = (addresses >= percpu[0]) & (addresses <= percpu[1]) & options.absolute_percpu
+    chosen = np.fromiter(compress(names.items, kept.tolist()), np.object_)
+    index, addresses = index[kept], addresses[kept]
+    percpu_absolute = (addresses >= percpu_start) & (addresses <= percpu_end) & options.absolute_percpu
     types = np.where(percpu_absolute, np.uint8(ord("A")), letters[kept])
-    with_sizes = options.sizes != "none" and symbols.sizes is not None
-    order = _order(addresses, types, names, symbols.sizes[index] if with_sizes else None)
+    sizes = symbols.sizes if options.sizes != "none" else None
+    order = _order(addresses, types, chosen, None if sizes is None else sizes[index])
     return Selection(
         index=index[order],
-        names=names[order].tolist(),
+        names=chosen[order].tolist(),
         types=types[order],
         absolute=percpu_absolute[order],
         text=text_address,
@@ -127,9 +128,9 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
 def _text(
     addresses: NDArray[np.uint64], names: Strings, ranges: list[tuple[np.uint64, np.uint64, str]], dialect: Dialect
 ) -> NDArray[np.bool_]:
-    """Which symbols lie in the `ranges` of text, both ends included; a range ends at the label that is its third member.
+    """Which symbols lie in the `ranges` (start, end, label at the end) of text, both ends included.
 
-    What lies on the last address of a range moves out of it when the tables grow: only the label itself stays.
+    Other symbols on the last address of a range would move out when the tables grow: only the label itself counts.
     """
     inside, edge = np.zeros(len(names), np.bool_), np.zeros(len(names), np.bool_)
     for start, end, label in ranges:
@@ -149,19 +150,19 @@ def _order(
     names: NDArray[np.object_],
     sizes: NDArray[np.uint64] | None,
 ) -> NDArray[np.int64]:
-    """The order of scripts/kallsyms (compare_symbols): address, weak ones last, then what a linker script may have provided, then
-    the number of leading underscores, then the order they came in."""
+    """The order of scripts/kallsyms (compare_symbols).
+
+    By address, then weak symbols last, then those that a linker script may have provided last, then by the number of
+    leading underscores, then as they came.
+    """
     weak = (types == ord("w")) | (types == ord("W"))
     shared = addresses[1:] == addresses[:-1]
     tied = (
         np.flatnonzero(np.append(shared, False) | np.insert(shared, 0, False)) if len(names) else np.zeros(0, np.int64)
     )
     provided, underscores = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
-    if np.all(addresses[1:] >= addresses[:-1]):
-        examined = tied.tolist()
-    else:
-        examined = range(len(names))  # Not sorted yet: any two may meet.
-    for position in examined:
+    # Where they are not sorted yet, any two may meet.
+    for position in tied.tolist() if np.all(addresses[1:] >= addresses[:-1]) else range(len(names)):
         name = names[position]
         provided[position] = _may_be_provided(name)
         underscores[position] = len(name) - len(name.lstrip(b"_"))
@@ -172,7 +173,7 @@ def _order(
 
 
 def _may_be_provided(name: bytes) -> bool:
-    """Whether a linker script may have provided the name; 8 bytes and more, beginning in two underscores."""
+    """Whether a linker script may have provided the symbol, to judge by its name."""
     return (
         len(name) >= 8
         and name.startswith(b"__")

@@ -1,7 +1,8 @@
 """Symbol sizes, one byte for most: addresses and sizes of a table enter, codes leave; and back.
 
-docs/design.md, "Sizes", describes the form. Nearly every function ends a few bytes of padding before the next symbol begins, so the
-padding is what is written; what does not fit (the last symbol, an object that overlaps the next one) follows as an ULEB128.
+docs/design.md, "Sizes", describes the form. Nearly every function ends a few bytes of padding before the next symbol
+begins, so the padding is what is stored; a size that cannot be told in this way (the last symbol's, or that of an
+object which overlaps the next one) follows as a ULEB128 number.
 
     address  size  next   code
     0x1000   0x1d  0x1020 3
@@ -24,14 +25,14 @@ _EXPLICIT, _ZERO = 254, 255
 
 @dataclass(frozen=True)
 class Sizes:
-    """codes: `kallsyms_size_codes`; markers: where in it each 256th symbol's code is."""
+    """codes: `kallsyms_size_codes`; markers: where in it the code of every 256th symbol is."""
 
     codes: NDArray[np.uint8]
     markers: NDArray[np.uint32]
 
 
 def encode(addresses: NDArray[np.uint64], absolute: NDArray[np.bool_], sizes: NDArray[np.uint64]) -> Sizes:
-    """Code the `sizes` of symbols at ascending `addresses`; `absolute` tells which do not move with the image."""
+    """Code the `sizes` of symbols at ascending `addresses`; `absolute` says which do not move with the image."""
     room = _room(addresses, absolute)
     fits = (sizes <= room) & (room - sizes < _EXPLICIT) & (sizes > 0)
     first = np.where(sizes == 0, _ZERO, np.where(fits, room - sizes, _EXPLICIT)).astype(np.uint8)
@@ -42,7 +43,7 @@ def encode(addresses: NDArray[np.uint64], absolute: NDArray[np.bool_], sizes: ND
     begin = strings.starts(widths)
     codes = np.zeros(int(widths.sum()), np.uint8)
     codes[begin] = first
-    for position, number in zip(begin[explicit].tolist(), numbers):
+    for position, number in zip(begin[explicit].tolist(), numbers, strict=True):
         codes[position + 1 : position + 1 + len(number)] = np.frombuffer(number, np.uint8)
     return Sizes(codes, begin[::SPAN].astype(np.uint32))
 
@@ -52,7 +53,7 @@ def decode(
 ) -> NDArray[np.uint64]:
     """The sizes of the symbols at ascending `addresses`.
 
-    Raises ValueError, with the offset, where the codes end early or late, or disagree with a marker.
+    Raises ValueError, naming the offset, if there are too few codes or too many, or if they disagree with a marker.
     """
     room = _room(addresses, absolute).tolist()
     sizes = np.zeros(len(room), np.uint64)
@@ -89,7 +90,7 @@ def decode(
 
 
 def _room(addresses: NDArray[np.uint64], absolute: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """From each symbol to the next higher address; 0 where there is none, or where it does not move along with this one."""
+    """The distance from each symbol to the next higher address; 0 if there is none that moves with this one."""
     if not len(addresses):
         return np.zeros(0, np.uint64)
     following = np.searchsorted(addresses, addresses, side="right")

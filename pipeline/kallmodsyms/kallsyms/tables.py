@@ -1,7 +1,7 @@
 """The tables of a kernel: a `SymbolTable`, what the configuration decides and the owners enter; `Tables` leave.
 
-The base tables are those of the tree's scripts/kallsyms; the module tables and the sizes are described in docs/design.md. `layout` gives
-them in the order of the output, ready to be written by `assembly` in either form.
+The base tables are those of the tree's scripts/kallsyms; docs/design.md describes the module tables and the sizes.
+`layout` yields them in the order of the output, ready to be written by `assembly` in either form.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import sizes as compact
 from kallmodsyms.kallsyms.compress import Compressed, compress
 from kallmodsyms.kallsyms.dialect import Dialect
-from kallmodsyms.kallsyms.owners import TEXT_LETTERS, ModuleList, Owners, suffixes
+from kallmodsyms.kallsyms.owners import ModuleList, Owners, suffixes
 from kallmodsyms.kallsyms.select import Options, Selection, select
+from kallmodsyms.names import TEXT_LETTERS
 from kallmodsyms.symbols import SymbolTable
 
 MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.
@@ -28,11 +29,11 @@ MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.
 class Names:
     """The letters and names in table order, and what follows from them alone.
 
-    Link passes move symbols and leave their names: this part of one pass serves the next.
+    From one link pass to the next symbols move but keep their names, so this part is used again.
 
     coded: `kallsyms_names`
-    starts: where each name begins in `coded`, and its end
-    sequence: `kallsyms_seqs_of_names`: the symbols' numbers in the order of their names
+    starts: where each name begins in `coded`, and where the last one ends
+    sequence: `kallsyms_seqs_of_names`: the numbers of the symbols in the order of their names
     """
 
     types: bytes = field(repr=False)
@@ -45,7 +46,8 @@ class Names:
 
 @dataclass(frozen=True)
 class ModuleTables:
-    """starts: addresses of the runs; values: of each run, its list's offset in `names`; exceptions: (symbol, value) rows
+    """starts, values: the address of each run, and the offset in `names` of its list
+    exceptions: (symbol, value) rows
     objects: (symbol, offset in `object_names`) rows, None if they are not kept
     """
 
@@ -64,9 +66,10 @@ class Tables:
     addresses, absolute: of each symbol in table order; whether it is a per-CPU symbol kept absolute
     relative_base: the lowest address that is not absolute; None where addresses are written whole
     text: the address of `_text`
-    sizes: of each symbol, None if they are not kept; `compact` their short form, None if they are kept dense or not at all
+    sizes: of each symbol, None if they are not kept
+    compact: the short form of the sizes, None if they are kept dense or not at all
     modules: None if modules are not kept
-    too_long: names that the dialect's limit keeps out of the tables
+    too_long: the names that are left out because of the dialect's limit
     """
 
     options: Options
@@ -89,17 +92,17 @@ class Tables:
         if not self.too_long:
             return []
         first = self.too_long[0][:60].decode("utf-8", "backslashreplace")
-        return [
-            f"symbols left out, for names of {self.dialect.name_limit} bytes or more: {len(self.too_long)}; the first is {first}…"
-        ]
+        limit = self.dialect.name_limit
+        return [f"symbols left out, for names of {limit} bytes or more: {len(self.too_long)}; the first is {first}…"]
 
 
 @dataclass(frozen=True)
 class Table:
     """A label and what stands behind it.
 
-    kind: "byte", "short", "long" or "word": unsigned integers of 1, 2, 4 bytes or one machine word in `values`; "address": words that are
-    link-time addresses, and are written relative to `_text` but where `absolute` says otherwise
+    kind: of the unsigned integers in `values`: "byte", "short", "long" (1, 2, 4 bytes), "word" (a machine word), or
+        "address" (a word that is a link-time address, and is written relative to `_text`)
+    absolute: which addresses are not written in that way
     """
 
     label: str
@@ -118,8 +121,8 @@ def build(
     """The tables of an image.
 
     owners: whose each symbol is, from `owners.attribute` with the same `symbols`; None for tables without modules
-    previous: the tables of an earlier link pass: if the names are the same, their compression is taken over
-    An empty `symbols` gives empty tables with every label, to be linked first.
+    previous: the tables of an earlier link pass: if the names are the same, their compression is used again
+    From an empty `symbols` come empty tables with every label, for a first link.
     Raises InputError if an address is too far from the others for the encoding.
     """
     chosen = select(symbols, options, dialect)
@@ -137,14 +140,10 @@ def build(
     if options.base_relative or dialect.base_relative:
         relative = addresses[~chosen.absolute]
         relative_base = int(relative[0]) if len(relative) else 0
-    kept = symbols.sizes if options.sizes != "none" else None
-    kept = (
-        kept[chosen.index]
-        if kept is not None
-        else np.zeros(0, np.uint64)
-        if options.sizes != "none" and not len(symbols)
-        else None
-    )
+    kept = None
+    if options.sizes != "none":
+        known = symbols.sizes if len(symbols) else np.zeros(0, np.uint64)
+        kept = known[chosen.index] if known is not None else None
     modules = None
     if owners is not None:
         modules = _module_tables(owners, addresses, chosen, relative_base, options.objects)
@@ -169,7 +168,7 @@ def build(
 
 def _names(types: bytes, plain: list[bytes], cut_llvm: bool) -> Names:
     letters = [bytes([letter]) for letter in range(256)]
-    entries = [letters[letter] + name for letter, name in zip(types, plain)]
+    entries = [letters[letter] + name for letter, name in zip(types, plain, strict=True)]
     compressed = compress(entries)
     if len(compressed.lengths) and int(compressed.lengths.max()) > 0x3FFF:
         raise InputError(f"the name of symbol {int(compressed.lengths.argmax())} is too long for two bytes of length")
@@ -184,7 +183,7 @@ def _names(types: bytes, plain: list[bytes], cut_llvm: bool) -> Names:
     coded[starts] = compressed.lengths & 0x7F | np.where(long, 0x80, 0)
     coded[starts[long] + 1] = compressed.lengths[long] >> 7
     coded[body] = compressed.codes
-    # Symbols of one name are ordered by address, which is the order they have already.
+    # Symbols of one name go by address, which is the order that they have already.
     sequence = strings.argsort([name.partition(b".llvm.")[0] for name in plain] if cut_llvm else plain)
     return Names(types, plain, compressed, coded, np.append(starts, len(coded)), sequence)
 
@@ -196,7 +195,7 @@ def _module_tables(
     of_symbols = np.where(text, owners.of_symbols[chosen.index], 0)
     starts, of_runs = owners.starts, owners.of_runs
     if relative_base is not None:
-        # An offset cannot be negative: what lies below every symbol is cut off.
+        # An offset cannot be negative, so what lies below every symbol is cut off.
         below = int(np.searchsorted(starts, np.uint64(relative_base), side="right"))
         starts = np.maximum(starts[max(below - 1, 0) :], np.uint64(relative_base))
         of_runs = of_runs[max(below - 1, 0) :]
@@ -219,9 +218,9 @@ def _module_tables(
 
 
 def module_names(lists: Sequence[ModuleList]) -> tuple[bytes, dict[ModuleList, int]]:
-    """`kallsyms_module_names` for the `lists`, and the offset of each: 0 for the empty one.
+    """`kallsyms_module_names` for the `lists`, and the offset of each list: 0 for the empty one.
 
-    A list of several comes first, as `0, count, names`; a single name that is in one of them points into it.
+    Lists of several modules come first, as `0, count, names`; a single name that is in one of them points into it.
     Raises InputError for a list of more than 255 modules.
     """
     out = bytearray(1)
@@ -299,8 +298,8 @@ def _number(label: str, value: int) -> Table:
 def _addresses(tables: Tables, prefix: str, addresses: NDArray[np.uint64], absolute: NDArray[np.bool_]) -> Table:
     """Addresses as the configuration wants them.
 
-    Relative to the base they are unsigned, or, where per-CPU symbols stay absolute, these are positive and the others count down
-    from -1 (kernel/kallsyms.c, kallsyms_sym_address).
+    Offsets from the base are unsigned. But where per-CPU symbols stay absolute, these are positive and the others count
+    down from -1 (kallsyms_sym_address in kernel/kallsyms.c).
     """
     if tables.relative_base is None:
         return Table(f"{prefix}_addresses", "address", addresses, absolute)

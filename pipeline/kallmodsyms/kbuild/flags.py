@@ -11,6 +11,7 @@ from kallmodsyms.kbuild.directory import SUBDIRECTORY_FLAGS, Directory
 from kallmodsyms.kbuild.tree import KernelTree
 from kallmodsyms.make import Evaluator
 from kallmodsyms.make.functions import filter_out
+from kallmodsyms.names import module_name
 
 
 def compile_flags(kernel_tree: KernelTree, path: str, assembler: bool = False) -> str:
@@ -56,8 +57,8 @@ def _of_object(evaluator: Evaluator, directory: Directory, path: str, names: tup
 def _names(directory: Directory, path: str, modular: bool) -> list[str]:
     """The macros that tell a source which file, and which module, it is part of."""
     owners = directory.owners_of(path)
-    base = path.rpartition("/")[2].removesuffix(".o").replace("-", "_")
-    module = ":".join(owner.rpartition("/")[2].replace("-", "_") for owner in owners)
+    base = module_name(path)
+    module = ":".join(map(module_name, owners))
     flags = [] if modular else [f"-DKBUILD_MODFILE='\"{' '.join(owners)}\"'"]
     return flags + [f"-DKBUILD_BASENAME='\"{base}\"'", f"-DKBUILD_MODNAME='\"{module}\"'",
                     f"-D__KBUILD_MODNAME=kmod_{module}"]  # fmt: skip

@@ -18,6 +18,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kbuild.directory import Context
 from kallmodsyms.kbuild.tree import KernelTree
 from kallmodsyms.make.lines import split_words
+from kallmodsyms.names import module_name
 
 
 class Module(NamedTuple):
@@ -28,8 +29,8 @@ class Module(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the kernel calls it: the last part of the path, - as _."""
-        return posixpath.basename(self.object).removesuffix(".o").replace("-", "_")
+        """What the kernel calls it."""
+        return module_name(self.object)
 
     @property
     def objects(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ __all__ = ["Label", "LinkMap", "OutputSection", "Piece", "Unattributed", "read"]
 
 
 class Piece(NamedTuple):
-    """The bytes from `start` up to, not including, `end` came from the object `path`. Never empty."""
+    """The bytes from `start` up to, but not including, `end` came from the object `path`. Never empty."""
 
     start: int
     end: int
@@ -33,9 +33,9 @@ class Piece(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A symbol whose owner the pieces alone get wrong.
+    """A symbol for which the pieces alone would give the wrong owner.
 
-    path: the object that defines it, just past the end of its own bytes; or None if the linker script does
+    path: the object that defines it, just past the end of its own bytes; None if the linker script defines it
     """
 
     address: int
@@ -46,8 +46,8 @@ class Label(NamedTuple):
 class OutputSection(NamedTuple):
     """An allocated section of the image, `end` exclusive.
 
-    anchor: address and name of the first symbol that the map lists in it, if any: a marker of the linker script at its very start,
-        or a symbol of an object
+    anchor: address and name of the first symbol that the map lists in it, if any: a marker of the linker script at its
+        very start, or a symbol of an object
     """
 
     name: str
@@ -57,7 +57,7 @@ class OutputSection(NamedTuple):
 
 
 class Unattributed(NamedTuple):
-    """`size` bytes of the image from `address` on that no object can be named for, and why."""
+    """`size` bytes of the image from `address` on for which no object can be named, and why."""
 
     address: int
     size: int
@@ -66,12 +66,12 @@ class Unattributed(NamedTuple):
 
 @dataclass(frozen=True)
 class LinkMap:
-    """An image as its linker map tells it. Every list is sorted; addresses are link-time virtual ones, in bytes.
+    """An image as its linker map describes it. Every list is sorted; addresses are the virtual ones of the link.
 
     pieces: disjoint
     labels: symbols of the linker script, and global symbols at the very end of the object that defines them
-    unplaced: symbols of the linker script of which the map does not tell the address
-    output_sections: the allocated ones, empty ones left out
+    unplaced: symbols of the linker script whose address the map does not tell
+    output_sections: the allocated ones, without empty ones
     unattributed: bytes that are neither in a piece nor padding
     """
 
@@ -90,10 +90,10 @@ def read(
 ) -> LinkMap:
     """The linker map of a whole image.
 
-    object_map: the map of the `ld -r` that made `object_name`, the one object which most of the image was linked from
-    functions: where the linker compiled objects itself: object to the functions that it defines
-    Raises InputError if a map cannot be read, stops short, or is no linker map, and for an object map of which the image holds
-    nothing.
+    object_map: the map of the `ld -r` that made `object_name`, the one object from which most of the image was linked
+    functions: for objects that the linker compiled itself: object to the functions that it defines
+    Raises InputError if a map cannot be read, stops short, or is no linker map, or if the image holds nothing of what
+    the object map describes.
     """
     layout = _layout(map_path)
     if object_map is not None:
@@ -110,7 +110,7 @@ def read(
 
 def _layout(path: str | os.PathLike[str]) -> Layout:
     lines = files.read_text(path).split("\n")
-    return (lld if lld.HEADING.fullmatch(lines[0]) else gnu).parse(lines, path)
+    return lld.parse(lines, path) if lld.HEADING.fullmatch(lines[0]) else gnu.parse(lines, path)
 
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][\w.$]*")
@@ -141,7 +141,7 @@ def _resolve(layout: Layout) -> LinkMap:
 
 
 def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[Unattributed]:
-    """The bytes of `sections` that lie in none of the runs `told`."""
+    """The bytes of `sections` that lie in none of the runs (start, end) `told`."""
     result: list[Unattributed] = []
     told = sorted(told)
     for name, start, end, _ in sections:
@@ -158,7 +158,7 @@ def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[
 
 
 def _disjoint(candidates: list[Piece]) -> tuple[list[Piece], list[Unattributed]]:
-    """`candidates` without the bytes that two objects share (overlays, say), which nobody can be named for."""
+    """`candidates` without the bytes that several objects share (overlays, say), and the latter."""
     pieces: list[Piece] = []
     clashes: list[Unattributed] = []
     for cluster in _clusters(sorted(candidates)):
@@ -190,7 +190,7 @@ def _clusters(pieces: list[Piece]) -> Iterator[list[Piece]]:
 
 
 def _joined(entries: list[Unattributed]) -> list[Unattributed]:
-    """Sorted `entries`, neighbours of one reason as one."""
+    """The sorted `entries`, with neighbours that have the same reason joined into one."""
     result: list[Unattributed] = []
     for entry in entries:
         last = result[-1] if result else None
@@ -210,7 +210,7 @@ def _labels(layout: Layout) -> tuple[list[Label], list[str]]:
     for assignment in layout.assignments:
         origin = _origin(assignment, last)
         if _PLAIN_NAME.fullmatch(origin.expression):
-            continue  # `alias = function` is the function's: its object keeps it. `marker = .` is nobody's.
+            continue  # `alias = function` belongs to the function's object; only `marker = .` belongs to nobody.
         address = assignment.address if assignment.address is not None else origin.address
         if address is None:
             unplaced.add(assignment.name)

@@ -1,43 +1,33 @@
-"""modules.builtin.ranges: a link map and the built-in modules in, the file of Linux 6.12 out, whatever the kernel's version.
+"""modules.builtin.ranges: a link map and the built-in modules in; the file of Linux 6.12, for any version, out.
 
     .text 00000000-00000000 = _text
     .text 0000baf0-0000cb10 amd_uncore
     .text 00413270-00414f60 liquidio liquidio_vf
 
-Offsets from the start of a section, `end` exclusive, by address. A line with `=` goes before each section's: where in it a symbol is, by
-which a reader finds the section in a running kernel. Modules are sorted by the path of their object; an object of several has
-them all. Format: what scripts/generate_builtin_ranges.awk of Linux 6.12 writes.
+A line has offsets from the start of a section, `end` exclusive, and the modules that own these bytes, sorted by the
+paths of their objects. Lines are sorted by address. The first of each section, with `=`, says at which offset a symbol
+is, by which a reader finds the section in a running kernel. The format is that of scripts/generate_builtin_ranges.awk
+in Linux 6.12.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Protocol
 
 from kallmodsyms.linkmap import LinkMap, OutputSection
+from kallmodsyms.names import Module, module_name
 
-# The kernel's script leaves these out: unwind and patch tables, and the per-CPU area, which is nowhere in particular.
+# The kernel's script leaves these out: unwind and patch tables, and the per-CPU area, which has no one place.
 _LEFT_OUT = re.compile(r"[^.].*|\.orc_.*|.*_sites|.*\.percpu.*")
-
-
-class Module(Protocol):
-    """A line of modules_thick.builtin (kallmodsyms.kbuild.Module)."""
-
-    @property
-    def object(self) -> str: ...
-
-    @property
-    def members(self) -> tuple[str, ...]: ...
 
 
 def text(linkmap: LinkMap, modules: Iterable[Module]) -> str:
     """The contents of modules.builtin.ranges for the image of `linkmap` and the modules built into it.
 
-    Neighbours of the same modules are one range, padding between them included. A section without a symbol to find it by has no
-    lines.
+    Neighbours that belong to the same modules are one range, with the padding between them. A section without a symbol
+    by which to find it gets no lines.
     """
     owners = _owners(modules)
     lines: list[str] = []
@@ -56,15 +46,12 @@ def text(linkmap: LinkMap, modules: Iterable[Module]) -> str:
 
 
 def _owners(modules: Iterable[Module]) -> dict[str, str]:
-    """Of each object of a module: the names of its modules, as a line has them."""
+    """For each object of a module, the names of its modules as a line has them."""
     objects: dict[str, set[str]] = {}
     for module in modules:
         for path in module.members or (module.object,):
-            objects.setdefault(path, set()).add(posixpath.splitext(module.object)[0])
-    return {
-        path: " ".join(posixpath.basename(name).replace("-", "_") for name in sorted(names))
-        for path, names in objects.items()
-    }
+            objects.setdefault(path, set()).add(module.object.removesuffix(".o"))
+    return {path: " ".join(map(module_name, sorted(names))) for path, names in objects.items()}
 
 
 def _ranges(linkmap: LinkMap, section: OutputSection, owners: dict[str, str]) -> list[tuple[int, int, str]]:

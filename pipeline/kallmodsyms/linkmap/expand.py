@@ -1,8 +1,8 @@
-"""A link in two steps: the layouts of the image and of its one big object in, a layout of the image by the first objects out.
+"""A link in two steps: the layouts of the image and of its one big object in; a layout by original objects out.
 
-With X86_KERNEL_IBT or clang's LTO the kernel is first linked to `vmlinux.o` with `ld -r`, and the map of the image says no
-more than that. The map of the first step says what is where in each section of `vmlinux.o`. The image holds such a section in
-one run of bytes, so that everything in it is moved by the same distance.
+With X86_KERNEL_IBT or clang's LTO the kernel is first linked into `vmlinux.o` by `ld -r`, and the map of the image says
+only that things come from there. The map of the first step says what is where in each section of `vmlinux.o`. The image
+holds such a section in one run of bytes, so everything in it is moved by the same distance.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ T = TypeVar("T")
 def expand(
     image: Layout, inner: Layout, name: str, image_map: str | os.PathLike[str], inner_map: str | os.PathLike[str]
 ) -> Layout:
-    """`image` with every input that comes from the object `name` replaced by what `inner`, the layout of that object, has there.
+    """`image` with every input from the object `name` replaced by what that object's layout, `inner`, has there.
 
-    Nobody can be named for a section that `inner` does not know, or not at this size (made by a tool after the link, or
-    rewritten by the last one). The maps' paths are only named in errors. Raises InputError if `image` has nothing from `name`.
+    A section that `inner` does not have, or has in another size, was made or rewritten later: no object is named for
+    it. The paths of the maps are for messages. Raises InputError if `image` has nothing from `name`.
     """
     if not any(entry.path == name for entry in image.inputs):
         raise InputError(

@@ -13,9 +13,10 @@ After archive members, discarded sections and memory regions, which do not matte
      .text.unlikely
                     0xffffffff810006b0       0x20 lib/lib.a(argv_split.o)
 
-with an output section at the left edge, an input section one column in, and below it the global symbols that it defines.
-A name of 15 characters or more (16 at the left edge) sends the rest to a line of its own. Source: print_output_section_statement(),
-print_input_section(), print_assignment(), print_fill_statement() in binutils' ld/ldlang.c, versions 2.35 to 2.40.
+with an output section at the left edge, an input section one column in, and below it the global symbols that it
+defines. After a name of 15 characters or more (16 at the left edge) the rest is on a line of its own. Source: in
+binutils' ld/ldlang.c, versions 2.35 to 2.40, print_output_section_statement(), print_input_section(),
+print_assignment(), print_fill_statement().
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ _INPUT_REST = re.compile(rf"{_HEX} (.+)$")
 _DATA = re.compile(rf"{_HEX} (?:BYTE|SHORT|LONG|QUAD|SQUAD|ASCIZ) ")
 _FILL = re.compile(rf" \*fill\* +{_HEX} +{_HEX}(?: |$)")
 
-# Sections that the linker itself makes, which it lists under the first object of the link; and the name it gives to stubs' owner.
+# Sections that the linker itself makes, which it lists under the first object of the link; and the owner of its stubs.
 _LINKER_SECTION = re.compile(
     r"\.(?:i?plt|i?got|rela?|relr|glink|gnu\.hash|gnu\.version(?:_[dr])?|hash|interp|dynamic|dynsym|dynstr|eh_frame_hdr"
     r"|note\.gnu\.build-id|note\.gnu\.property"
     r"|glue_7t?|vfp11_veneer|v4_bx|stm32l4xx_veneer)(?:\..*)?"
 )
 _LINKER_OWNER = "linker stubs"
-# Constants that the linker merged with equal ones of other objects. What it lists under one object serves others too.
+# Constants that the linker merged with equal ones of other objects: what it lists under one object serves others too.
 _MERGED_SECTION = re.compile(r"(?:\.init)?\.rodata\.(?:str[0-9]+\.[0-9]+|cst[0-9]+)(?:\..*)?|__ksymtab_strings")
 
 
 def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
-    """The layout that a GNU ld map tells. `lines` are the map's, without line ends; `path` is only named in errors.
+    """The layout that a GNU ld map describes. `lines` are the map's, without line ends; `path` is for messages.
 
     Raises InputError where the map stops before its end, or has no memory map to start from.
     """
@@ -98,7 +99,7 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
             path=path,
             line=len(lines),
             text=lines[-1] or None,
-            cure="run the link again; is the disk full? GNU ld does not say so",
+            cure="run the link again; the disk may be full, of which GNU ld says nothing",
         )
     return layout
 
@@ -111,13 +112,13 @@ def _heading(lines: list[str], path: str | os.PathLike[str]) -> int:
             f"no line reads '{HEADING}', so this is not a whole GNU ld map",
             path=path,
             line=len(lines),
-            cure="write it with -Map=FILE, with LC_ALL=C (a translated map cannot be read), and where the disk has room",
+            cure="write it with -Map=FILE under LC_ALL=C (a translated map cannot be read), where the disk has room",
         ) from None
 
 
 def _add_output(layout: Layout, name: str, start: str, size: str, load: str | None) -> int:
-    # The map has no section flags. What is not allocated (.comment, .debug_info) is put at 0 without a load address, and never
-    # comes first; x86's .data..percpu is at 0 too, but has one.
+    # The map has no section flags. What is not allocated (.comment, .debug_info) is at 0, has no load address, and
+    # never comes first; x86's .data..percpu is at 0 too, but has a load address.
     leads = not any(output.size for output in layout.outputs)
     allocated = int(start, 16) != 0 or load is not None or leads
     layout.outputs.append(Output(name, int(start, 16), int(size, 16), allocated))

@@ -1,4 +1,4 @@
-"""A link map beside the files of the same link: is it that image's map, and which labels does it leave out?"""
+"""A link map beside the other files of a link: is it this image's map, and which labels does it leave out?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import numpy as np
 from kallmodsyms import elf
 from kallmodsyms.errors import InputError
 from kallmodsyms.linkmap import Label, LinkMap, label_order
+from kallmodsyms.names import TEXT_LETTERS
 from kallmodsyms.symbols import SymbolTable
 
 
 def confirm(
     linkmap: LinkMap, image: elf.Elf, map_path: str | os.PathLike[str], directory: str | os.PathLike[str]
 ) -> None:
-    """Raise InputError unless `linkmap` has the allocated sections of `image`, each at its place, and no object below `directory`,
-    where the linker ran, was written since."""
+    """Raise InputError unless `linkmap` has the allocated sections of `image`, each at its place, and is up to date.
+
+    It is not if an object was written since; they are looked for below `directory`, where the linker ran.
+    """
     told = {(section.name, section.start, section.end) for section in linkmap.output_sections}
     real = {
         (section.name, section.address, section.end)
@@ -38,21 +41,21 @@ def confirm(
         file = os.path.join(directory, path)
         if os.path.exists(file) and os.stat(file).st_mtime_ns > linked:
             raise InputError(
-                f"is newer than {os.fspath(map_path)}, which tells what was linked", path=file, cure="link again"
+                f"is newer than {os.fspath(map_path)}, which says what was linked", path=file, cure="link again"
             )
 
 
 def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.PathLike[str]) -> LinkMap:
-    """`linkmap` and the labels that its map does not tell, but the image's symbols `table` or the objects do.
+    """`linkmap` with the labels that its map leaves out, taken from the image's symbols `table` and from the objects.
 
-    LLD's map does not tell where the linker script put a symbol that is not simply at the location counter; the table does.
-    GNU ld's lists no local symbols. In the text, one of size 0 at the end of a piece may be that piece's last or the first of what follows; the
-    symbol table of the piece's object, looked for below `directory`, where the linker ran, tells. An object that is not there
-    (a member of an ordinary archive) adds nothing.
+    LLD's map does not say where the linker script put a symbol that is not simply at the location counter; the table
+    does. GNU ld's map has no local symbols. A text symbol of size 0 where a piece ends may be the last one of this
+    piece or the first one of the next. The symbol table of the piece's object tells; it is looked for below
+    `directory`, where the linker ran. An object that is not there (a member of an ordinary archive) adds nothing.
     """
     labels = set(linkmap.labels)
     if linkmap.unplaced:
-        places = dict(zip(table.names, table.addresses.tolist()))
+        places = dict(zip(table.names, table.addresses.tolist(), strict=True))
         names = (name.encode("utf-8", "surrogateescape") for name in linkmap.unplaced)
         labels.update(
             Label(places[name], name.decode("utf-8", "surrogateescape"), None) for name in names if name in places
@@ -61,9 +64,8 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
 
     owners = {piece.end: piece.path for piece in linkmap.pieces}
     chosen = np.isin(table.addresses, np.fromiter(owners, np.uint64, len(owners)))
-    chosen &= np.isin(
-        np.frombuffer(table.types, np.uint8), np.frombuffer(b"tTwW", np.uint8)
-    )  # A kernel has thousands in its data.
+    # Only text belongs to modules, and a kernel has thousands of such symbols in its data.
+    chosen &= np.isin(np.frombuffer(table.types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
     if table.sizes is not None:
         chosen &= table.sizes == 0
     questions: dict[str, set[tuple[int, str]]] = defaultdict(set)
@@ -81,10 +83,11 @@ def with_image_labels(linkmap: LinkMap, table: SymbolTable, directory: str | os.
 
 @cache
 def _last_names(path: str, written: int) -> set[str]:
-    """The symbols of a relocatable object that stand at the end of a section with something in it; none of what has no sections yet
-    (intermediate code for link-time optimisation), or no symbols at all (BTF).
+    """The symbols at the end of a section, not an empty one, of a relocatable object.
 
-    Every pass of a link asks about the same objects. `written`: when the object was
+    An object that has no sections yet (intermediate code for link-time optimisation) or no symbols at all (BTF) has
+    none. The answers are kept, since every pass of a link asks about the same objects; `written` is when the object
+    was.
     """
     with open(path, "rb") as stream:
         if stream.read(4) != b"\x7fELF":

@@ -8,10 +8,10 @@
     ffffffff8100026c          100026c       14     1         . = ALIGN ( 64 )
     ffffffff81000280          1000280        4     1         LONG ( 0x11223344 )
 
-Numbers are hexadecimal but for the alignment. Three columns of text: output sections and assignments outside any; below them
-input sections, assignments and data of the script; below those every symbol an input defines, local ones included. An
-assignment's VMA is the location counter, not the value assigned, and its size how far it moves the counter. Alignment of inputs
-leaves gaps without a line. Source: lld/ELF/MapFile.cpp, LLVM 14.
+Numbers are hexadecimal, except for the alignment. There are three columns of text: output sections, and assignments
+outside any; below them input sections, assignments and data of the script; below those every symbol that an input
+defines, local ones included. The VMA of an assignment is the location counter, not the value assigned, and its size is
+how far it moves the counter. Gaps from the alignment of inputs have no line. Source: lld/ELF/MapFile.cpp, LLVM 14.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _MOVED = re.compile(r"\. ([-+]) (0x[0-9a-fA-F]+|[0-9]+)")
 
 
 def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
-    """The layout that an LLD map tells. `lines` are the map's, without line ends; `path` is only named in errors.
+    """The layout that an LLD map describes. `lines` are the map's, without line ends; `path` is for messages.
 
-    Raises InputError at a line that has not this form, and where the map stops before its end.
+    Raises InputError at a line that does not have this form, and where the map stops before its end.
     """
     layout = Layout()
     counter = 0  # the address after the last thing listed
@@ -44,13 +44,8 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
         match = _LINE.fullmatch(line)
         if match is None:
             raise InputError("not a line of an LLD map", path=path, line=number, text=line)
-        start, load, size, align, text = (
-            int(match[1], 16),
-            int(match[2], 16),
-            int(match[3], 16),
-            int(match[4]),
-            match[5],
-        )
+        start, load, size = (int(number, 16) for number in match.groups()[:3])
+        align, text = int(match[4]), match[5]
         if text.startswith(" " * 16):
             layout.symbol(start, text[16:])
         elif not text.startswith(" " * 8):
@@ -76,7 +71,7 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
             counter = start + size
         else:
             _assign(layout, start, text[8:])
-    # LLD puts the table of section names behind everything but the table of strings and, with --emit-relocs, relocations.
+    # LLD puts the table of section names last but for the table of strings and, with --emit-relocs, relocations.
     if lines[-1] or not any(entry.section == ".shstrtab" for entry in layout.inputs):
         raise InputError(
             "the linker map stops in the middle",
@@ -89,7 +84,7 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
 
 
 def _allocated(layout: Layout, start: int, load: int, size: int) -> bool:
-    # As in GNU ld's map: no flags, but what is not allocated has neither address and never comes first.
+    # As in GNU ld's map there are no flags, but what is not allocated has neither address and never comes first.
     return start != 0 or load != 0 or not any(output.size for output in layout.outputs)
 
 

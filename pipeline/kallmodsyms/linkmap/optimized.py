@@ -1,14 +1,14 @@
-"""Link-time optimisation: a layout in which LLD compiled the objects itself, and what nm says of these enter; a layout with their names leaves.
+"""Link-time optimisation: a layout, and what nm says of the objects, in; their names, where LLD's map lost them, out.
 
-With -flto=thin LLD makes one file of each object, and the map names it by its place in a cache. Which object that was follows from the
-functions: the map lists those of each file, llvm-nm those of each object.
+With -flto=thin LLD makes one file of each object, and the map names the file by its place in a cache. Which object it
+was made of follows from the functions: the map lists those of each file, llvm-nm those of each object.
 
     .thinlto-cache/llvmcache-D741…:(.text.ext4_fill_super)        fs/ext4/super.o: t ext4_fill_super
                 ext4_fill_super
 
-An object whose functions are all those of the file, and no other object's are, is the one. Functions that were taken over into another
-file do not stay there as symbols; names that the compiler makes (.cold, .llvm.1234) go back to what they were made of. Full
-optimisation puts all objects into one file: then none has all of its functions, and nobody is named.
+A file was made of the one object that defines all of its functions. Functions that were inlined into another file leave
+no symbols there, and names that the compiler makes (.cold, .llvm.1234) are traced back to the functions they were made
+from. Full optimisation puts all objects into one file: then no object defines all of its functions, and none is named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kallmodsyms.linkmap.records import Layout
 
 
 def name_objects(layout: Layout, functions: Mapping[str, frozenset[str]]) -> None:
-    """Name in `layout` the objects of the inputs that LLD compiled, where that is certain.
+    """Name, in `layout`, the objects of the inputs that LLD compiled, as far as that is certain.
 
     functions: object to the functions that it defines, static ones included
     """
@@ -29,8 +29,8 @@ def name_objects(layout: Layout, functions: Mapping[str, frozenset[str]]) -> Non
         for name in names:
             holders[name].add(path)
     candidates: dict[str, set[str]] = {}
-    for file, names in layout.compiled.items():
-        known = [holders[source] for name in names if (source := _source(name, holders))]
+    for file, compiled in layout.compiled.items():
+        known = [holders[source] for name in compiled if (source := _source(name, holders))]
         if known:
             candidates[file] = set.intersection(*known)
     found: dict[str, str] = {}
@@ -41,7 +41,7 @@ def name_objects(layout: Layout, functions: Mapping[str, frozenset[str]]) -> Non
         }
         if not certain:
             break
-        # An object is of one file only: who is certain leaves fewer for the others.
+        # An object goes into one file only, so each certain one leaves fewer candidates for the others.
         found |= certain
         candidates = {file: paths - set(certain.values()) for file, paths in candidates.items() if file not in certain}
     for index, file in layout.compiled_inputs.items():
@@ -50,7 +50,7 @@ def name_objects(layout: Layout, functions: Mapping[str, frozenset[str]]) -> Non
 
 
 def _source(name: str, holders: Mapping[str, set[str]]) -> str | None:
-    """The function that `name` was made of, None if no object has one."""
+    """The function that `name` was made from, None if no object has one."""
     while name not in holders:
         name, dot, _ = name.rpartition(".")
         if not dot:

@@ -1,13 +1,14 @@
 """The ranges file: a link map as text, and back.
 
-One line a piece, sorted by address, as the patch series has it; and one line, of size 0, for each label:
+One line for each piece, sorted by address, as in the patch series; and one line, of size 0, for each label:
 
     0xffffffff81000000 0x26c arch/x86/kernel/head_64.o
     0xffffffff81000690 0x0 _stext
     0xffffffff81277f40 0x0 crypto/aes_asm.o aes_end
 
-The second says that the linker script defines `_stext`, so that it is no object's although a piece begins there; the third
-that `aes_end` still is `crypto/aes_asm.o`'s although that piece ends there. Symbol names have no blanks in them; paths may.
+The second line says that the linker script defines `_stext`: it belongs to no object, although a piece begins there.
+The third says that `aes_end` belongs to `crypto/aes_asm.o`, although that piece ends there. Symbol names have no
+blanks; paths may.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LINE = re.compile(r"0x([0-9a-f]{16}) 0x([0-9a-f]{1,16}) (\S.*)")
 
 
 class Ranges(NamedTuple):
-    """What a ranges file holds; see `LinkMap` for both."""
+    """What a ranges file holds; see `LinkMap`."""
 
     pieces: list[Piece]
     labels: list[Label]
@@ -38,7 +39,7 @@ def text(linkmap: LinkMap | Ranges) -> str:
 
 
 def report(linkmap: LinkMap) -> str:
-    """What the ranges of `linkmap` leave out: a line `0xADDRESS 0xSIZE why` for each run of bytes that no object can be named for."""
+    """What the ranges of `linkmap` leave out: a line `0xADDRESS 0xSIZE why` for each run of bytes without an object."""
     return "".join(f"0x{address:016x} {size:#x} {why}\n" for address, size, why in linkmap.unattributed)
 
 

@@ -1,4 +1,4 @@
-"""What the parsers of linker maps leave: the raw layout of one link, as the map tells it."""
+"""What the parsers of linker maps make: the raw layout of one link, as its map describes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Output(NamedTuple):
-    """An output section. `start` is its VMA, in bytes; `allocated` says whether it has a place in memory at all."""
+    """An output section. `start` is its VMA; `allocated` says whether it has a place in memory at all."""
 
     name: str
     start: int
@@ -21,7 +21,7 @@ class Output(NamedTuple):
 class Input(NamedTuple):
     """What one object contributed to the output section `Layout.outputs[output]`: `size` bytes from `start` on.
 
-    path: as Kbuild names the object; None if nobody can be named, and then `why` says why
+    path: as Kbuild names the object; None if none can be named, and then `why` says why
     """
 
     output: int
@@ -41,7 +41,7 @@ class EndLabel(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """`name = expression` in a linker script, and the address that came of it: None if the map does not tell."""
+    """`name = expression` in a linker script, and the address that it gave: None if the map does not say."""
 
     address: int | None
     name: str
@@ -60,9 +60,9 @@ class Filler(NamedTuple):
 class Layout:
     """One linker map. `outputs` and `inputs` are in its order.
 
-    anchors: of an output section (an index of `outputs`), the first symbol listed in it: a marker at its start, or an object's. Not
-        one with a dot in its name, which is a compiler's and repeats
-    compiled: of a file that link-time optimisation made, the functions that are in it
+    anchors: for an output section (an index of `outputs`), the first symbol listed in it: a marker at its start, or an
+        object's. Not one with a dot in its name: the compiler made that, and there may be several of the name
+    compiled: for a file that link-time optimisation made, the functions that are in it
     compiled_inputs: the inputs (indices of `inputs`) that came from such a file
     """
 
@@ -76,7 +76,7 @@ class Layout:
     compiled_inputs: dict[int, str] = field(default_factory=dict)
 
     def symbol(self, address: int, name: str) -> None:
-        """Note a symbol of the last input. Demangled names, which have blanks, are no use to anyone."""
+        """Note a symbol of the last input. Demangled names, which have blanks, are left out."""
         if not self.inputs or len(name.split()) != 1:
             return
         output, section, start, size, *_ = self.inputs[-1]
@@ -100,7 +100,7 @@ _ASSIGNMENT = re.compile(r"(?:(PROVIDE|HIDDEN|PROVIDE_HIDDEN) ?\( ?)?([^\s()=]+)
 
 
 def assignment(text: str) -> tuple[str, str] | None:
-    """The name and the expression of an assignment as a linker prints it, or None if `text` is none.
+    """The name and the expression of an assignment, as a linker prints it; None if `text` is not one.
 
     >>> assignment("PROVIDE (etext = .)"), assignment("_text = ."), assignment("ASSERT ((_end <= 1), x = y)")
     (('etext', '.'), ('_text', '.'), None)
@@ -118,12 +118,15 @@ _MEMBER = re.compile(r"(?P<archive>.*)\((?P<member>[^()]+)\)")
 def object_path(text: str) -> str:
     """The path of an object, as Kbuild names it, from what a map calls it.
 
-    Both linkers write `archive(member)`, GNU ld only if the archive is not thin. Kbuild's archives are thin or made with `ar P`:
-    the member is a path from where the linker ran, and that is the object's. A bare member name is an object beside its
-    archive: that is how `ar` stores `lib/foo.o` in `lib/lib.a`, and a thin `vmlinux.a` an object of the top directory.
+    Both linkers write `archive(member)`, GNU ld only if the archive is not thin. Kbuild's archives are thin or made
+    with `ar P`: then the member is the object's path from where the linker ran. A bare member name is an object beside
+    its archive: so `ar` stores `lib/foo.o` in `lib/lib.a`, and a thin `vmlinux.a` refers to an object of the top
+    directory.
 
-    >>> object_path("vmlinux.a(fs/ext4/super.o)"), object_path("lib/lib.a(argv_split.o)"), object_path("init/../mm/slab.o")
-    ('fs/ext4/super.o', 'lib/argv_split.o', 'mm/slab.o')
+    >>> object_path("vmlinux.a(fs/ext4/super.o)"), object_path("lib/lib.a(argv_split.o)")
+    ('fs/ext4/super.o', 'lib/argv_split.o')
+    >>> object_path("init/../mm/slab.o")
+    'mm/slab.o'
     """
     member = _MEMBER.fullmatch(text)
     if member:

@@ -1,0 +1,33 @@
+"""Names, letters and words that several parts of the pipeline must agree on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+FOLDER = ".kallmodsyms"
+"""Our folder in a build directory. What is kept there between runs may be deleted at any time."""
+
+SIZES = ("compact", "dense", "none")
+"""How symbol sizes are stored in an image (docs/design.md, "Sizes")."""
+
+TEXT_LETTERS = b"tTwW"
+"""nm's letters for symbols of the text, the only ones that belong to modules."""
+
+
+class Module(Protocol):
+    """A line of modules_thick.builtin: a module's object, and the objects it is made of (kallmodsyms.kbuild.Module)."""
+
+    @property
+    def object(self) -> str: ...
+
+    @property
+    def members(self) -> tuple[str, ...]: ...
+
+
+def module_name(path: str) -> str:
+    """What the kernel calls the module whose object is `path`, which may be given without its suffix.
+
+    >>> module_name("sound/pci/snd-hda-intel.o"), module_name("fs/ext4/ext4")
+    ('snd_hda_intel', 'ext4')
+    """
+    return path.rpartition("/")[2].removesuffix(".o").replace("-", "_")
