@@ -523,7 +523,11 @@ class _Hook:
                 self.make(f"arch/{self.environment['SRCARCH']}/Makefile.postlink", "vmlinux")
             # fixdep reads this: what vmlinux depends on besides its prerequisites, which is the program that linked it.
             script = self.tree / "scripts" / "link-vmlinux.sh"
-            own = sorted(str(path) for path in Path(__file__).parent.rglob("*") if path.suffix in (".py", ".c", ".h"))
+            own = sorted(
+                str(path)
+                for path in Path(__file__).parent.rglob("*")
+                if path.suffix in (".py", ".c", ".h") or path.name == "Makefile"
+            )
             files.write(".vmlinux.d", " \\\n ".join([f"vmlinux: {script}", *own]) + "\n")
             if "VMLINUX_MAP" in config:
                 files.write("vmlinux.map", files.read_bytes(f"{image}.map"))

@@ -11,16 +11,8 @@ from pathlib import Path
 from kallmodsyms import files
 
 SOURCES = Path(__file__).parent / "runtime"
+"""A folder as Kbuild wants it, with its Makefile. The toy kernel has its files in kernel/kallmodsyms/."""
 FOLDER = ".kallmodsyms"
-OBJECTS = ("kallmodsyms.o", "kallmodsyms_linked.o", "kallmodsyms_proc.o")
-
-# The linker that makes vmlinux takes no intermediate code: that was compiled when it linked vmlinux.o. Linux 6.1 looks for headers in
-# the folder of the same name in the tree too, and warns under W=1 that there is none.
-_MAKEFILE = f"""# Written by kallmodsyms link.
-obj-y := {" ".join(OBJECTS)}
-ccflags-remove-y := $(CC_FLAGS_LTO)
-ccflags-y := $(call cc-option,-Wno-missing-include-dirs)
-"""
 
 
 def possible(config: Mapping[str, str]) -> bool:
@@ -34,10 +26,10 @@ def build(make: Callable[..., None]) -> list[str]:
     make: runs a makefile of the tree with the arguments after it
     Raises InputError if the compiler fails.
     """
-    for source in sorted(SOURCES.glob("*.[ch]")):
-        files.write(Path(FOLDER, source.name), files.read_bytes(source))
-    files.write(Path(FOLDER, "Makefile"), _MAKEFILE)
-    objects = [f"{FOLDER}/{name}" for name in OBJECTS]
+    sources = [path for path in SOURCES.iterdir() if path.suffix in (".c", ".h") or path.name == "Makefile"]
+    for path in sources:
+        files.write(Path(FOLDER, path.name), files.read_bytes(path))
+    objects = sorted(f"{FOLDER}/{path.stem}.o" for path in sources if path.suffix == ".c")
     # The sources are here and not in the tree, which 6.1 looks for in kbuild-dir, 6.12 by way of srcroot and VPATH. An object
     # that is no part of vmlinux.o must see objtool by itself.
     place = [f"obj={FOLDER}", f"kbuild-dir={FOLDER}", "VPATH=", "srcroot="]

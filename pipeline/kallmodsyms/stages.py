@@ -17,9 +17,6 @@ from kallmodsyms.kallsyms import dialect, owners, reader, select, tables
 from kallmodsyms.linkmap import image as link_image
 from kallmodsyms.linkmap import ranges as ranges_file
 
-RUNTIME = Path(__file__).parent / "runtime"
-"""Where the C reader of the tables is."""
-
 
 def configured_values(objdir: str | os.PathLike[str]) -> dict[str, str]:
     """The values in include/config/auto.conf of a build directory, without CONFIG_. Raises InputError."""

@@ -173,10 +173,6 @@ class ToyBuild(Build):
     default_tasks = ["listing", "modules"]
 
     @functools.cached_property
-    def overrides(self) -> dict[str, str]:
-        return {**self.profile.make, "KALLMODSYMS_RUNTIME": str(stages.RUNTIME)}
-
-    @functools.cached_property
     def configuration(self) -> kconfig.Configuration:
         """What `.config` says; before there is one, what it will say."""
         return _loaded(
@@ -190,12 +186,14 @@ class ToyBuild(Build):
 
     @functools.cached_property
     def _environment(self) -> Mapping[str, str]:
-        return kbuild.environment(self.profile.tree, self.objdir, self.profile.arch, self.overrides)
+        return kbuild.environment(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
 
     @functools.cached_property
     def kernel(self) -> kbuild.KernelTree:
         return _loaded(
-            lambda: kbuild.load(self.profile.tree, self.objdir, self.profile.arch, self.configuration, self.overrides)
+            lambda: kbuild.load(
+                self.profile.tree, self.objdir, self.profile.arch, self.configuration, self.profile.make
+            )
         )
 
     @functools.cached_property
