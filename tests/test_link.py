@@ -103,7 +103,7 @@ def test_replaced_installs_the_new(tmp_path, monkeypatch):
 
 def test_hook_outside_of_make(tmp_path):
     done = subprocess.run([sys.executable, "-m", "kallmodsyms", "link"], cwd=tmp_path, capture_output=True, text=True,
-                          env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parent.parent)})  # fmt: skip
+                          env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[1] / "pipeline")})  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == (
         "kallmodsyms: srctree is not set: this is the program for the cmd_link_vmlinux hook, and make did not call it\n"
@@ -183,7 +183,7 @@ class Kernel:
             "MAKE": "make -s",
         }
         names["LDFLAGS_vmlinux"] = "-z noexecstack --no-warn-rwx-segments"
-        package = {"PATH": os.environ["PATH"], "PYTHONPATH": Path(__file__).parent.parent}
+        package = {"PATH": os.environ["PATH"], "PYTHONPATH": Path(__file__).parents[1] / "pipeline"}
         return {name: str(value) for name, value in (names | package).items()}
 
     command = (sys.executable, "-m", "kallmodsyms", "link", "--thick", "thick", "--no-provider")
