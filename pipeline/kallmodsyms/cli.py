@@ -83,11 +83,11 @@ def _builtin_ranges(options: argparse.Namespace) -> None:
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from kallmodsyms import stages
+    from kallmodsyms import release, stages
     from kallmodsyms.kallsyms import assembly, select
     from kallmodsyms.linkmap import ranges
 
-    rules = stages.tree_dialect(options.tree)
+    rules = release.kallsyms_dialect(options.tree)
     chosen = select.Options(
         all_symbols=options.all_symbols,
         absolute_percpu=options.absolute_percpu,

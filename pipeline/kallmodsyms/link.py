@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kallmodsyms import configured, elf, errors, files, kbuild, provider, stages, symbols
+from kallmodsyms import configured, elf, errors, files, kbuild, provider, release, stages, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly, reader, select
-from kallmodsyms.kallsyms.dialect import Dialect
 from kallmodsyms.kallsyms.tables import Tables, layout
 from kallmodsyms.linkmap import ranges as ranges_file
+from kallmodsyms.release import KallsymsDialect
 
 MAXIMUM_LINKS = 6
 """Two are enough unless the tables' size made the linker add stubs; symbols that still move after six never rest."""
@@ -208,7 +208,7 @@ class Passes:
         directory: str | os.PathLike[str],
         thick: str | None,
         options: select.Options,
-        rules: Dialect,
+        rules: KallsymsDialect,
         object_map: str | None = None,
         functions: Mapping[str, frozenset[str]] | None = None,
         describe: Callable[[str], list[str]] | None = None,
@@ -373,15 +373,17 @@ def link_vmlinux(
                 cure="run: make vmlinux cmd_link_vmlinux='kallmodsyms link'",
             )
     hook = _Hook(environment, sizes if with_modules else "none", objects and with_modules)
-    if not (hook.tree / "init" / "version-timestamp.c").is_file():
+    if not release.knows_final_link(hook.tree):
         raise InputError(
-            "this tree has no init/version-timestamp.c: its final link is none that is known here", path=hook.tree
+            "has no init/version-timestamp.c, so its final link is not that of Linux 6.1 or later",
+            path=hook.tree,
+            cure="let the tree link vmlinux itself: run make without cmd_link_vmlinux",
         )
     hook.make("scripts/Makefile.build", "obj=init", "init/version-timestamp.o")
     extra = [*([".vmlinux.export.o"] if "MODULES" in hook.config else []), "init/version-timestamp.o"]
     if with_modules and with_provider and provider.possible(hook.config):
         hook.say("CC", provider.FOLDER)
-        extra += provider.build(hook.make)
+        extra += provider.build(hook.tree, hook.make)
     plan = recipe(environment, hook.config, extra)
 
     if not with_modules:
@@ -409,7 +411,7 @@ class _Hook:
         self.environment = environment
         self.tree = Path(environment["srctree"])
         self.config = stages.configured_values(".")
-        self.rules = stages.tree_dialect(self.tree)
+        self.rules = release.kallsyms_dialect(self.tree)
         self.options = stages.table_options(self.config, self.rules, sizes, objects)
         self.describe = self.btf if "DEBUG_INFO_BTF" in self.config else None
         self.quiet = environment.get("quiet") == "silent_"  # what Kbuild makes of make -s
@@ -534,9 +536,9 @@ class _Hook:
             files.write("System.map", system_map)
 
     def sort_tables(self, image: str) -> None:
-        """The tree's scripts/sorttable, which since 6.12 wants the symbols of the image in a file."""
+        """The tree's scripts/sorttable, some of which want the symbols of the image in a file."""
         program = str(Path(self.environment.get("objtree", ".")) / "scripts" / "sorttable")
-        if "sorttable -s" in files.read_text(self.tree / "scripts" / "link-vmlinux.sh"):
+        if release.sorttable_wants_symbols(self.tree):
             run([*shlex.split(self.environment["NM"]), "-S", image], output=".tmp_vmlinux.nm-sort")
             run([program, "-s", ".tmp_vmlinux.nm-sort", image])
         else:

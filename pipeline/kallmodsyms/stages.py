@@ -13,9 +13,10 @@ from pathlib import Path
 
 from kallmodsyms import elf, files, kbuild, linkmap, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import dialect, owners, reader, select, tables
+from kallmodsyms.kallsyms import owners, reader, select, tables
 from kallmodsyms.linkmap import image as link_image
 from kallmodsyms.linkmap import ranges as ranges_file
+from kallmodsyms.release import KallsymsDialect
 
 
 def configured_values(objdir: str | os.PathLike[str]) -> dict[str, str]:
@@ -58,7 +59,7 @@ def kallsyms_tables(
     found: ranges_file.Ranges,
     thick: str | os.PathLike[str] | None,
     options: select.Options,
-    rules: dialect.Dialect,
+    rules: KallsymsDialect,
     previous: tables.Tables | None = None,
 ) -> tables.Tables:
     """The tables of an image, or of what nm said of it; without those of modules if `thick` is None, and nobody needs the ranges.
@@ -75,7 +76,7 @@ def kallsyms_tables(
 
 
 def empty_tables(
-    options: select.Options, rules: dialect.Dialect, bits: int, byteorder: str, modules: bool
+    options: select.Options, rules: KallsymsDialect, bits: int, byteorder: str, modules: bool
 ) -> tables.Tables:
     """Tables with every label and no symbol, for the first link of a kernel that will not link without them.
 
@@ -85,12 +86,12 @@ def empty_tables(
     return tables.build(nothing, options, rules, owners.attribute(nothing, [], [], {}) if modules else None)
 
 
-def system_map(image: str | os.PathLike[str], rules: dialect.Dialect) -> bytes:
+def system_map(image: str | os.PathLike[str], rules: KallsymsDialect) -> bytes:
     """System.map of an image: what `nm -n` says, as the tree's scripts/mksysmap filters it."""
     return select.system_map(symbols.read(image), rules)
 
 
-def table_options(config: Mapping[str, str], rules: dialect.Dialect, sizes: str, objects: bool) -> select.Options:
+def table_options(config: Mapping[str, str], rules: KallsymsDialect, sizes: str, objects: bool) -> select.Options:
     """The options that a configuration asks for, and those that it does not know (as in `Profile`)."""
     return select.Options(
         all_symbols="KALLSYMS_ALL" in config,
@@ -100,11 +101,6 @@ def table_options(config: Mapping[str, str], rules: dialect.Dialect, sizes: str,
         sizes=sizes,
         objects=objects,
     )
-
-
-def tree_dialect(tree: str | os.PathLike[str] | None) -> dialect.Dialect:
-    """The dialect of a tree; that of Linux 6.1 where none is given, or one that has no scripts (the toy kernel)."""
-    return dialect.probe(tree) if tree is not None and Path(tree, "scripts").is_dir() else dialect.Dialect()
 
 
 def lookup(vmlinux: str | os.PathLike[str], queries: Sequence[str]) -> tuple[str, list[str]]:

@@ -18,7 +18,7 @@ from doit.dependency import FileChangedChecker
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from kallmodsyms import configured, files, kbuild, kconfig, link, objects, profile, stages
+from kallmodsyms import configured, files, kbuild, kconfig, link, objects, profile, release, stages
 from kallmodsyms.errors import InputError
 from kallmodsyms.files import differs, fingerprint
 from kallmodsyms.kallsyms import reader
@@ -206,7 +206,7 @@ class ToyBuild(Build):
 
     @functools.cached_property
     def passes(self) -> link.Passes:
-        rules = stages.tree_dialect(self.profile.tree)
+        rules = release.kallsyms_dialect(self.profile.tree)
         options = stages.table_options(self.configuration.values, rules, self.profile.sizes, self.profile.objects)
         recipe = link.recipe(self.plan.environment, self.configuration.values)
         return link.Passes(recipe, self.objdir, THICK, options, rules)

@@ -8,7 +8,8 @@ import kconfiglib
 from kconfiglib import MenuNode
 
 from kallmodsyms.kconfig.language import TRANSITIONAL, Kconfig
-from kallmodsyms.kconfig.model import AND, NOT, OR, Choice, Dialect, Model, N, Y, probe
+from kallmodsyms.kconfig.model import AND, NOT, OR, Choice, Model, N, Y
+from kallmodsyms.release import ConfDialect, conf_dialect
 
 _OPERATORS = {
     kconfiglib.EQUAL: "=",
@@ -23,7 +24,7 @@ Item = kconfiglib.Symbol | kconfiglib.Choice
 
 def build(kconfig: Kconfig) -> Model:
     """The model of a parsed tree."""
-    dialect = probe(kconfig.tree)
+    dialect = conf_dialect(kconfig.tree)
     builder = _Builder(kconfig, dialect)
     number, symbols = builder.number, kconfig.unique_defined_syms
     types = [builder.type_of(item) for item in builder.items]
@@ -71,7 +72,7 @@ def build(kconfig: Kconfig) -> Model:
 
 
 class _Builder:
-    def __init__(self, kconfig: Kconfig, dialect: Dialect) -> None:
+    def __init__(self, kconfig: Kconfig, dialect: ConfDialect) -> None:
         self.modal = dialect.modal
         self.yes = kconfig.y
         # n, m, y come first
@@ -183,7 +184,7 @@ def _below(top: MenuNode) -> Iterator[MenuNode]:
         node = node.next
 
 
-def _ordered(kconfig: Kconfig, dialect: Dialect) -> list[kconfiglib.Symbol]:
+def _ordered(kconfig: Kconfig, dialect: ConfDialect) -> list[kconfiglib.Symbol]:
     """`conf` walks its hash table bucket by bucket; in a bucket, what was mentioned last comes first."""
     if dialect.buckets is None:
         return kconfig.unique_defined_syms
