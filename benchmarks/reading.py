@@ -14,7 +14,8 @@ import argparse
 import statistics
 import sys
 
-from kallmodsyms import boot, stages
+from kallmodsyms import boot
+from kallmodsyms.kconfig import autoconf
 
 TARGET = 1.2
 READS = 10
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
 
-    counted = "UML" not in stages.configured_values(options.objdir)
+    counted = "UML" not in autoconf.read(options.objdir)
     emulator = ["-icount", "shift=0,sleep=off"] if counted else []
     found = boot.run(options.objdir, ["/times", *FILES], commands(options.rounds), emulator=emulator, seconds=3600)
     times, *contents = found.contents

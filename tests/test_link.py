@@ -11,6 +11,7 @@ import pytest
 from kallmodsyms import link
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import reader
+from kallmodsyms.programs import run
 
 ENVIRONMENT = {
     "SRCARCH": "x86", "objtree": ".", "KBUILD_LDS": "arch/x86/kernel/vmlinux.lds", "LD": "ld", "CC": "gcc", "OBJCOPY": "objcopy",
@@ -63,7 +64,7 @@ def test_user_mode_links_through_the_compiler():
 
 def test_failing_tool(tmp_path):
     with pytest.raises(InputError) as error:
-        link.run(["sh", "-c", "echo undefined reference >&2; exit 3"], tmp_path)
+        run(["sh", "-c", "echo undefined reference >&2; exit 3"], tmp_path)
     assert (
         str(error.value)
         == "sh failed (exit status 3)\nundefined reference\n    sh -c 'echo undefined reference >&2; exit 3'"
@@ -72,12 +73,12 @@ def test_failing_tool(tmp_path):
 
 def test_killed_tool(tmp_path):
     with pytest.raises(InputError, match=r"^sh failed \(killed by signal 9\)"):
-        link.run(["sh", "-c", "kill -9 $$"], tmp_path)
+        run(["sh", "-c", "kill -9 $$"], tmp_path)
 
 
 def test_absent_tool(tmp_path):
     with pytest.raises(InputError, match="^no-such-ld cannot be run: No such file or directory"):
-        link.run(["no-such-ld", "-o", "x"], tmp_path)
+        run(["no-such-ld", "-o", "x"], tmp_path)
 
 
 def test_replaced_keeps_the_old_on_failure(tmp_path, monkeypatch):

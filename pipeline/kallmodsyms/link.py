@@ -13,8 +13,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,9 @@ from kallmodsyms import configured, elf, errors, files, kbuild, provider, releas
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly, reader, select
 from kallmodsyms.kallsyms.tables import Tables, layout
+from kallmodsyms.kconfig import autoconf
 from kallmodsyms.linkmap import ranges as ranges_file
+from kallmodsyms.programs import run
 from kallmodsyms.release import KallsymsDialect
 
 MAXIMUM_LINKS = 6
@@ -117,34 +117,6 @@ def recipe(environment: Mapping[str, str], config: Mapping[str, str], extra_obje
             words("CC", "NOSTDINC_FLAGS", "LINUXINCLUDE", "KBUILD_CPPFLAGS", "KBUILD_AFLAGS", "KBUILD_AFLAGS_KERNEL")
         ),
     )
-
-
-def run(
-    command: Sequence[str],
-    directory: str | os.PathLike[str] = ".",
-    output: str | None = None,
-    quiet: bool = False,
-    **options,
-) -> None:
-    """Run a tool of the build in `directory`, its standard output into the file `output` there or on to ours.
-
-    quiet: what it says does not matter unless it fails
-    Raises InputError with the tool's messages if it is absent, fails or is killed.
-    """
-    try:
-        # close_fds: a make below must find the jobserver's descriptors.
-        done = subprocess.run(command, cwd=directory, capture_output=True, close_fds=False, **options)
-    except OSError as error:
-        raise InputError(f"{command[0]} cannot be run: {error.strerror}", text=shlex.join(command)) from None
-    if output is not None and not done.returncode:
-        files.write(os.path.join(directory, output), done.stdout)
-        done.stdout = b""
-    said = (done.stdout + done.stderr).decode("utf-8", "replace").rstrip()
-    if done.returncode:
-        ending = f"exit status {done.returncode}" if done.returncode > 0 else f"killed by signal {-done.returncode}"
-        raise InputError(f"{Path(command[0]).name} failed ({ending})\n{said}".rstrip(), text=shlex.join(command))
-    if said and not quiet:
-        print(said, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -410,7 +382,7 @@ class _Hook:
     def __init__(self, environment: Mapping[str, str], sizes: str, objects: bool) -> None:
         self.environment = environment
         self.tree = Path(environment["srctree"])
-        self.config = stages.configured_values(".")
+        self.config = autoconf.read(".")
         self.rules = release.kallsyms_dialect(self.tree)
         self.options = stages.table_options(self.config, self.rules, sizes, objects)
         self.describe = self.btf if "DEBUG_INFO_BTF" in self.config else None
@@ -500,7 +472,7 @@ class _Hook:
         self.say("BTF", BTF_OBJECT)
         objcopy = shlex.split(self.environment["OBJCOPY"])
         flags = shlex.split(self.environment.get("PAHOLE_FLAGS", ""))
-        run([pahole, "-J", *flags, image], env={**os.environ, "LLVM_OBJCOPY": self.environment["OBJCOPY"]})
+        run([pahole, "-J", *flags, image], environment={**os.environ, "LLVM_OBJCOPY": self.environment["OBJCOPY"]})
         only_btf = ["--only-section=.BTF", "--set-section-flags", ".BTF=alloc,readonly", "--strip-all"]
         run([*objcopy, *only_btf, image, BTF_OBJECT], quiet=True)  # GNU objcopy wonders at the empty segments.
         relocatable = b"\0\1" if "CPU_BIG_ENDIAN" in self.config else b"\1\0"

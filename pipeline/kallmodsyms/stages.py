@@ -9,29 +9,12 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from kallmodsyms import elf, files, kbuild, linkmap, symbols
-from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import owners, reader, select, tables
 from kallmodsyms.linkmap import image as link_image
 from kallmodsyms.linkmap import ranges as ranges_file
 from kallmodsyms.release import KallsymsDialect
-
-
-def configured_values(objdir: str | os.PathLike[str]) -> dict[str, str]:
-    """The values in include/config/auto.conf of a build directory, without CONFIG_. Raises InputError."""
-    path = Path(objdir, "include/config/auto.conf")
-    values = {}
-    for number, line in enumerate(files.read_text(path).splitlines(), 1):
-        name, equals, value = line.partition("=")
-        if equals and name.startswith("CONFIG_"):
-            values[name.removeprefix("CONFIG_")] = value.removeprefix('"').removesuffix('"')
-        elif line.strip() and not line.startswith("#"):
-            raise InputError(
-                "is no assignment of a CONFIG_ symbol", path=path, line=number, text=line, cure="let make write it anew"
-            )
-    return values
 
 
 def ranges(
@@ -140,26 +123,3 @@ def _listed(symbol: reader.Symbol) -> str:
 def _tail(modules: Sequence[str], path: str = "") -> str:
     parts = [f"[{name}]" for name in modules] + [f"{{{path}}}"] * bool(path)
     return "\t" + " ".join(parts) if parts else ""
-
-
-def merged_config(base: str, wanted: str) -> str:
-    """The `.config` text `base` with the assignments of the fragment `wanted` in place of its own."""
-    replaced = {name for line in wanted.splitlines() if (name := _assigned(line))}
-    kept = [line for line in base.splitlines() if _assigned(line) not in replaced]
-    return "\n".join([*kept, *wanted.splitlines()]) + "\n"
-
-
-def check_wanted(fragment: str | os.PathLike[str], wanted: str, config: str) -> None:
-    """Raise InputError for the first symbol that a fragment switches on and the finished `.config` does not have so."""
-    got = set(config.splitlines())
-    for number, line in enumerate(wanted.splitlines(), 1):
-        if re.match(r"CONFIG_\w+=(?!n$)", line) and line.strip() not in got:
-            raise InputError(
-                "this did not take in the finished .config", path=fragment, line=number, text=line,
-                cure="the tree's Kconfig has no such symbol, or something that it depends on is off",
-            )  # fmt: skip
-
-
-def _assigned(line: str) -> str | None:
-    found = re.match(r"(?:# )?(CONFIG_\w+)(?:=| is not set)", line)
-    return found[1] if found else None

@@ -22,7 +22,9 @@ from kallmodsyms import configured, files, kbuild, kconfig, link, objects, profi
 from kallmodsyms.errors import InputError
 from kallmodsyms.files import differs, fingerprint
 from kallmodsyms.kallsyms import reader
+from kallmodsyms.kconfig import fragment
 from kallmodsyms.profile import Profile
+from kallmodsyms.programs import run
 from kallmodsyms.state import State, headers, mentioned_symbols
 
 CONFIG = ".config"
@@ -288,7 +290,7 @@ class ToyBuild(Build):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".a":
             target.unlink(missing_ok=True)  # ar adds to an archive that is there
-        link.run(step.command, self.objdir)
+        run(step.command, self.objdir)
         if target.suffix == ".o":
             path, text = objects.command_file(step)
             files.write(self.path(path), text)
@@ -374,9 +376,9 @@ class LinuxBuild(Build):
         made = Path(self.path(CONFIG))
         try:
             self._make(self.profile.base, quiet=True)
-            files.write(made, stages.merged_config(files.read_text(made), wanted))
+            files.write(made, fragment.merged(files.read_text(made), wanted))
             self._make("olddefconfig", quiet=True)
-            stages.check_wanted(self.profile.config, wanted, files.read_text(made))
+            fragment.check(self.profile.config, wanted, files.read_text(made))
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
             raise
