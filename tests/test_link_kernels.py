@@ -1,7 +1,7 @@
-"""Real kernels with what comes between the objects and vmlinux: `ld -r`, objtool, BTF, relocations; linked by us and by the tree.
+"""Real kernels with what comes between objects and vmlinux: `ld -r`, objtool, BTF, relocations; by us and by the tree.
 
-The tree's own link of the same objects is the oracle for everything that does not depend on our tables, nm for the tables, and
-KBUILD_MODFILE for the modules. Each kernel is booted.
+The tree's own link of the same objects is the oracle for everything that does not depend on our tables, nm for the
+tables, and KBUILD_MODFILE for the modules. Each kernel is booted.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ HOOK = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
 
 
 class Kernel:
-    """One configuration. In `directory` lies vmlinux as we link it; beside it vmlinux.theirs, and vmlinux.plain: ours without the provider."""
+    """One configuration. In `directory`: vmlinux as we link it, vmlinux.theirs, and vmlinux.plain without provider."""
 
     def __init__(self, name: str, directory: Path) -> None:
         version = name.partition("-")[0]
