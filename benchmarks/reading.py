@@ -2,10 +2,10 @@
 
     python benchmarks/reading.py OBJDIR [--rounds 10]
 
-An x86 kernel runs under qemu, which counts instructions: a nanosecond of the guest's clock is one instruction, whatever else this machine
-does. A User Mode Linux runs as it is, in seconds of this machine. A round is ten reads of one file by one process, then of the other.
-The files have the same number of lines, but ours are longer, so the ratio is given for a byte too.
-Exit status 1 if the target of the project is missed.
+An x86 kernel runs under qemu, which counts instructions: a nanosecond of the guest's clock is one instruction, whatever
+else this machine does. A User Mode Linux runs as it is, in seconds of this machine. A round is ten reads of one file by
+one process, then of the other. The files have the same number of lines, but ours are longer, so the ratio is given for
+a byte too. Exit status 1 if the target of the project is missed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import argparse
 import statistics
 import sys
 
-from kallmodsyms import boot, stages
+from kallmodsyms import boot
+from kallmodsyms.kconfig import autoconf
 
 TARGET = 1.2
 READS = 10
@@ -39,9 +40,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
 
-    counted = "UML" not in stages.configured_values(options.objdir)
+    counted = "UML" not in autoconf.read(options.objdir)
     emulator = ["-icount", "shift=0,sleep=off"] if counted else []
-    found = boot.run(options.objdir, ["/times", *FILES], commands(options.rounds), emulator=emulator, seconds=3600)
+    setup = boot.Setup(emulator=emulator, seconds=3600)
+    found = boot.run(options.objdir, ["/times", *FILES], commands(options.rounds), setup=setup)
     times, *contents = found.contents
     taken: dict[str, list[float]] = {name: [] for name in FILES}
     for line in times.decode().splitlines():
@@ -49,13 +51,12 @@ def main() -> int:
         taken[name].append((float(after) - float(before)) / READS)
     figures = []
     unit, scale = ("million instructions", 1000) if counted else ("ms", 1000)
-    for name, content in zip(FILES, contents):
+    for name, content in zip(FILES, contents, strict=True):
         median = statistics.median(taken[name])
         figures.append((median, len(content)))
         spread = f"{min(taken[name]) * scale:.2f} to {max(taken[name]) * scale:.2f}"
-        print(
-            f"{name:<18} {len(content.splitlines()):7} lines {len(content):9} bytes {median * scale:8.2f} {unit} a read ({spread})"
-        )
+        size = f"{len(content.splitlines()):7} lines {len(content):9} bytes"
+        print(f"{name:<18} {size} {median * scale:8.2f} {unit} a read ({spread})")
     (theirs, their_bytes), (ours, our_bytes) = figures
     ratio = ours / theirs
     print(f"ratio {ratio:.3f}, for a byte {ratio * their_bytes / our_bytes:.3f}; target {TARGET}")

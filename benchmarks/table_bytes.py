@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kallmodsyms import files, kbuild, symbols
-from kallmodsyms.kallsyms import assembly, dialect, owners, select, tables
+from kallmodsyms import files, kbuild, release, symbols
+from kallmodsyms.kallsyms import assembly, owners, select, tables
 from kallmodsyms.linkmap import ranges
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     boundary = {(label.address, label.name): label.path for label in found.labels}
     whose = owners.attribute(image, found.pieces, modules, boundary)
     options = select.Options(all_symbols=True, absolute_percpu=True, base_relative=True, sizes="compact")
-    rules = dialect.probe(arguments.tree)
+    rules = release.kallsyms_dialect(arguments.tree)
     made = tables.build(image, options, rules, whose)
     chosen = select.select(image, options, rules)
     count = len(chosen.index)
@@ -68,7 +68,7 @@ def main() -> None:
     print(f"base tables {sum(bytes_of[table] for table in bytes_of if table in base_labels(rules)):,} bytes")
 
 
-def base_labels(rules: dialect.Dialect) -> tuple[str, ...]:
+def base_labels(rules: release.KallsymsDialect) -> tuple[str, ...]:
     """The kernel's own tables."""
     return (*rules.labels, "kallsyms_offsets")
 

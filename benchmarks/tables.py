@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kallmodsyms import symbols
-from kallmodsyms.kallsyms import assembly, dialect, select, tables
+from kallmodsyms import release, symbols
+from kallmodsyms.kallsyms import assembly, select, tables
 
 FIRST_TARGET, LATER_TARGET, MEMORY_TARGET = 0.6, 0.15, 1024
 OPTIONS = select.Options(all_symbols=True, absolute_percpu=True, base_relative=True, sizes="compact")
@@ -84,7 +84,9 @@ def kernel_way(tree: Path, image: Path, directory: Path) -> Callable[[], None]:
     """One pass as scripts/link-vmlinux.sh does it; the program is compiled beforehand."""
     program = directory / "kallsyms"
     subprocess.run(["cc", "-O2", f"-I{tree}/scripts/include", "-o", program, tree / "scripts/kallsyms.c"], check=True)
-    flags = ["--all-symbols", "--absolute-percpu"] + ([] if dialect.probe(tree).base_relative else ["--base-relative"])
+    flags = ["--all-symbols", "--absolute-percpu"] + (
+        [] if release.kallsyms_dialect(tree).base_relative else ["--base-relative"]
+    )
     script = tree / "scripts/mksysmap"
     mksysmap = f"nm -n {image} | sed -f {script} > map"
     if not script.read_text().startswith("#!/bin/sed"):
@@ -99,7 +101,9 @@ def kernel_way(tree: Path, image: Path, directory: Path) -> Callable[[], None]:
     return run
 
 
-def our_way(rules: dialect.Dialect, image: Path, directory: Path, previous: tables.Tables | None) -> tables.Tables:
+def our_way(
+    rules: release.KallsymsDialect, image: Path, directory: Path, previous: tables.Tables | None
+) -> tables.Tables:
     """One pass of ours."""
     made = tables.build(symbols.read(image), OPTIONS, rules, previous=previous)
     text, data = assembly.blob(made, "ours.bin")
@@ -118,7 +122,7 @@ def timed(run: Callable[[], object]) -> np.ndarray:
 
 def passes(tree: Path, image: Path, directory: Path) -> None:
     """Do a first and a later pass, and print what the later one took."""
-    rules = dialect.probe(tree)
+    rules = release.kallsyms_dialect(tree)
     first = our_way(rules, image, directory, None)
     print(*timed(lambda: our_way(rules, image, directory, first)))
 
@@ -163,7 +167,7 @@ def synthetic(tree: Path, count: int) -> tuple[float, int]:
         bits=64,
         byteorder="little",
     )
-    _, seconds = timed(lambda: assembly.blob(tables.build(drawn, OPTIONS, dialect.probe(tree)), "x"))
+    _, seconds = timed(lambda: assembly.blob(tables.build(drawn, OPTIONS, release.kallsyms_dialect(tree)), "x"))
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

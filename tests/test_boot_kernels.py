@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import linux_tree
 
-from kallmodsyms import boot, stages
+from kallmodsyms import boot
 from kallmodsyms.kallsyms import reader
+from kallmodsyms.kconfig import autoconf
 
 pytestmark = pytest.mark.long
 
@@ -74,7 +75,7 @@ def built(request, make_linux, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def busybox(built, tmp_path_factory) -> Path | None:
     """For a 32-bit kernel, Debian's of that architecture, which apt here need not know."""
-    if "X86_32" not in stages.configured_values(built):
+    if "X86_32" not in autoconf.read(built):
         return None
     directory = tmp_path_factory.mktemp("busybox")
     places = {"Dir::State::Lists": directory / "lists", "Dir::Cache": directory / "cache"}

@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, table
 
-from kallmodsyms import elf, symbols
+from kallmodsyms import elf, release, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import dialect, listing, owners, reader, select, sizes, tables
+from kallmodsyms.kallsyms import listing, owners, reader, select, sizes, tables
 from kallmodsyms.kallsyms.select import Options
 from kallmodsyms.linkmap import Piece
 from kallmodsyms.names import SIZES
 
 TEXT = 0xFFFFFFFF81000000
-RULES = dialect.Dialect()
+RULES = release.KallsymsDialect()
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, TARGETS, assemble, image, link, section, table
 
-from kallmodsyms import symbols
+from kallmodsyms import release, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import assembly, dialect, reader, select, tables
+from kallmodsyms.kallsyms import assembly, reader, select, tables
 from kallmodsyms.kallsyms.compress import compress
 from kallmodsyms.kallsyms.select import Options
 from kallmodsyms.names import SIZES
@@ -126,7 +126,7 @@ def kernel(linux):
     "options", CHOICES, ids=lambda o: f"all={o.all_symbols:d} percpu={o.absolute_percpu:d} base={o.base_relative:d}"
 )
 def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, tmp_path):
-    rules = dialect.probe(linux)
+    rules = release.kallsyms_dialect(linux)
     expected = generator(linux)(select.system_map(kernel, rules), options, rules)
     if expected is None:  # An address of 64 bits does not fit beside per-CPU ones near 0.
         with pytest.raises(InputError, match="is out of reach of the base"):
@@ -153,7 +153,7 @@ def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, t
 
 
 def test_nm_text_gives_the_same_tables_as_the_image(linux, kernel, tmp_path):
-    rules = dialect.probe(linux)
+    rules = release.kallsyms_dialect(linux)
     (tmp_path / "nm").write_bytes(kernel.nm())
     options = Options(all_symbols=True, absolute_percpu=True, base_relative=True)
     again = symbols.read(tmp_path / "nm")
@@ -172,21 +172,19 @@ def test_system_map_equals_mksysmap(linux, kernel, tmp_path):
         environment = {"NM": tmp_path / "nm", "PATH": "/usr/bin:/bin"}
         subprocess.run(["sh", script, "any", tmp_path / "System.map"], env=environment, check=True, capture_output=True)
         expected = (tmp_path / "System.map").read_bytes()
-    rules = dialect.probe(linux)
+    rules = release.kallsyms_dialect(linux)
     assert select.system_map(kernel, rules) == expected
     assert 0 < len(expected.splitlines()) < len(kernel)
 
 
 def test_the_dialect_without_a_tree_is_that_of_6_1(linux_6_1):
-    assert dialect.probe(linux_6_1) == dialect.Dialect()
+    assert release.kallsyms_dialect(linux_6_1) == release.KallsymsDialect()
 
 
 def test_dialects_differ_where_the_trees_do(linux_6_1, linux_6_12):
-    old, new = dialect.probe(linux_6_1), dialect.probe(linux_6_12)
+    old, new = release.kallsyms_dialect(linux_6_1), release.kallsyms_dialect(linux_6_12)
     different = {
-        field.name
-        for field in dataclasses.fields(old)
-        if field.compare and getattr(old, field.name) != getattr(new, field.name)
+        field.name for field in dataclasses.fields(old) if getattr(old, field.name) != getattr(new, field.name)
     }
     assert different == {
         "mksysmap", "ignored_symbols", "ignored_prefixes", "ignored_suffixes", "ignored_matches", "ignored_types", "kept_prefixes",
@@ -201,7 +199,7 @@ def test_a_mksysmap_of_alternatives(linux_6_1, tmp_path):
     (tmp_path / "scripts/mksysmap").write_text(
         "$NM -n $1 | grep -v '\\( [aNUw] \\)\\|\\(__crc_\\)\\|\\( \\$[adt]\\)\\|\\( \\.L\\)' > $2\n"
     )
-    rules = dialect.probe(tmp_path)
+    rules = release.kallsyms_dialect(tmp_path)
     rows = [
         (1, "t", "f"),
         (2, "a", "gone"),
@@ -220,7 +218,7 @@ def test_a_tree_without_its_scripts(linux_6_1, tmp_path, missing):
     for name in {"kallsyms.c", "mksysmap"} - {missing}:
         (tmp_path / "scripts" / name).write_bytes((linux_6_1 / "scripts" / name).read_bytes())
     with pytest.raises(InputError, match=f"scripts/{missing}: cannot be read"):
-        dialect.probe(tmp_path)
+        release.kallsyms_dialect(tmp_path)
 
 
 def test_names_with_llvm_suffixes_sort_without_them(linux_6_1, generator):
@@ -230,7 +228,7 @@ def test_names_with_llvm_suffixes_sort_without_them(linux_6_1, generator):
     ]
     for lto in (False, True):
         options = Options(lto_clang=lto, base_relative=True)
-        rules = dialect.probe(linux_6_1)
+        rules = release.kallsyms_dialect(linux_6_1)
         expected = generator(linux_6_1)(table(rows).nm(), options, rules)
         assert assembly.text(tables.build(table(rows), options, rules)) == expected
 
@@ -261,7 +259,7 @@ def test_any_names_equal_the_kernels(linux, generator, names, seed):
     for name in names:
         address += choose.choice((0, 0, 1, 16))
         rows.append((address, choose.choice("tTWVD"), name))
-    rules, options = dialect.probe(linux), Options(all_symbols=True, base_relative=True)
+    rules, options = release.kallsyms_dialect(linux), Options(all_symbols=True, base_relative=True)
     drawn = table(rows)
     expected = generator(linux)(select.system_map(drawn, rules), options, rules)
     assert assembly.text(tables.build(drawn, options, rules)) == expected
@@ -289,7 +287,7 @@ def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
     made = tables.build(
         table(rows, target),
         Options(all_symbols=True, base_relative=base_relative, sizes="compact"),
-        dialect.probe(linux_6_1),
+        release.kallsyms_dialect(linux_6_1),
     )
     decoded = reader.read(image(made, tmp_path, target, form))
     assert decoded.bits == target.bits
@@ -307,7 +305,7 @@ def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
 
 
 def test_long_names_cut_off_by_the_limit(linux):
-    rules = dialect.probe(linux)
+    rules = release.kallsyms_dialect(linux)
     long = "l" * rules.name_limit
     rows = [(TEXT, "T", "_text"), (TEXT, "t", long), (TEXT, "t", long[1:])]
     chosen = select.select(table(rows), Options(all_symbols=True), rules)
@@ -316,7 +314,7 @@ def test_long_names_cut_off_by_the_limit(linux):
 
 def test_no_symbols_give_every_label(linux, tmp_path):
     """What is linked first: the labels are there, the tables are empty, and the reader agrees."""
-    rules = dialect.probe(linux)
+    rules = release.kallsyms_dialect(linux)
     options = Options(all_symbols=True, base_relative=True, sizes="compact")
     made = tables.build(table([]), options, rules, owners=no_owners())
     for form in ("text", "blob"):
@@ -336,13 +334,16 @@ def no_owners(count=0):
 
 def test_empty_tables_of_6_12_equal_the_kernels(linux_6_12, generator):
     """6.12 links such a dummy itself; 6.1 refuses to make one."""
-    rules = dialect.probe(linux_6_12)
+    rules = release.kallsyms_dialect(linux_6_12)
     assert assembly.text(tables.build(table([]), Options(), rules)) == generator(linux_6_12)(b"", Options(), rules)
 
 
 def test_names_of_an_earlier_pass_serve_the_next(linux, kernel):
     """Symbols that move keep their names' tables; the result is that of a fresh start."""
-    rules, options = dialect.probe(linux), Options(all_symbols=True, absolute_percpu=True, base_relative=True)
+    rules, options = (
+        release.kallsyms_dialect(linux),
+        Options(all_symbols=True, absolute_percpu=True, base_relative=True),
+    )
     first = tables.build(kernel, options, rules)
     moved = dataclasses.replace(kernel, addresses=kernel.addresses + (kernel.addresses >= TEXT).astype("u8") * 4096)
     second = tables.build(moved, options, rules, previous=first)
@@ -361,7 +362,9 @@ def test_order_with_sizes_is_the_series():
     order = {
         sizes: [
             rows[index][2]
-            for index in select.select(table(rows), Options(all_symbols=True, sizes=sizes), dialect.Dialect()).index
+            for index in select.select(
+                table(rows), Options(all_symbols=True, sizes=sizes), release.KallsymsDialect()
+            ).index
         ]
         for sizes in SIZES
     }
@@ -373,14 +376,14 @@ def test_order_with_sizes_is_the_series():
 def test_byte_order_must_be_known_for_the_binary_form(kernel, tmp_path):
     (tmp_path / "nm").write_bytes(kernel.nm())
     with pytest.raises(InputError, match="byte order"):
-        assembly.blob(tables.build(symbols.read(tmp_path / "nm"), Options(), dialect.Dialect()), "x")
+        assembly.blob(tables.build(symbols.read(tmp_path / "nm"), Options(), release.KallsymsDialect()), "x")
 
 
 def test_tables_do_not_depend_on_the_hash_seed(linux_6_1, tmp_path):
     (tmp_path / "nm").write_bytes(kernel_like(linux_6_1, 1).nm())
     program = (
-        "import sys; from kallmodsyms import symbols; from kallmodsyms.kallsyms import assembly, dialect, select, tables\n"
-        "made = tables.build(symbols.read(sys.argv[1]), select.Options(), dialect.Dialect())\n"
+        "import sys; from kallmodsyms import release, symbols; from kallmodsyms.kallsyms import assembly, select, tables\n"
+        "made = tables.build(symbols.read(sys.argv[1]), select.Options(), release.KallsymsDialect())\n"
         "sys.stdout.buffer.write(assembly.text(made))"
     )
     outputs = {

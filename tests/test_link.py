@@ -8,24 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from kallmodsyms import link
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import reader
+from kallmodsyms.link import after, recipe
+from kallmodsyms.programs import run
+
+PACKAGE = Path(__file__).parents[1] / "pipeline"
 
 ENVIRONMENT = {
-    "SRCARCH": "x86", "objtree": ".", "KBUILD_LDS": "arch/x86/kernel/vmlinux.lds", "LD": "ld", "CC": "gcc", "OBJCOPY": "objcopy",
-    "KBUILD_LDFLAGS": "-m elf_x86_64", "LDFLAGS_vmlinux": "--emit-relocs --build-id=sha1 -z max-page-size=0x200000",
+    "SRCARCH": "x86", "objtree": ".", "KBUILD_LDS": "arch/x86/kernel/vmlinux.lds", "LD": "ld", "CC": "gcc",
+    "OBJCOPY": "objcopy", "KBUILD_LDFLAGS": "-m elf_x86_64",
+    "LDFLAGS_vmlinux": "--emit-relocs --build-id=sha1 -z max-page-size=0x200000",
     "KBUILD_VMLINUX_LIBS": "lib/lib.a", "NOSTDINC_FLAGS": "-nostdinc", "KBUILD_AFLAGS": "-D__ASSEMBLY__ '-Dquoted=a b'",
 }  # fmt: skip
 
 
 def test_plain_recipe():
-    plan = link.recipe(ENVIRONMENT, {}, ["init/version-timestamp.o"])
+    plan = recipe.of(ENVIRONMENT, {}, ["init/version-timestamp.o"])
     assert plan.link_command("vmlinux", "vmlinux.map", ["tables.o"]) == [
         "ld", "-m", "elf_x86_64", "--emit-relocs", "--build-id=sha1", "-z", "max-page-size=0x200000",
         "--script=arch/x86/kernel/vmlinux.lds", "-Map=vmlinux.map", "-o", "vmlinux",
-        "--whole-archive", "vmlinux.a", "init/version-timestamp.o", "--no-whole-archive", "--start-group", "lib/lib.a", "--end-group",
-        "tables.o",
+        "--whole-archive", "vmlinux.a", "init/version-timestamp.o", "--no-whole-archive",
+        "--start-group", "lib/lib.a", "--end-group", "tables.o",
     ]  # fmt: skip
     assert plan.assemble_command("t.S", "t.o") == [
         "gcc",
@@ -40,30 +44,30 @@ def test_plain_recipe():
 
 
 def test_draft_leaves_out_what_no_symbol_depends_on():
-    draft = link.recipe(ENVIRONMENT, {}).link_command("v", "m", draft=True)
-    final = link.recipe(ENVIRONMENT, {}).link_command("v", "m")
+    draft = recipe.of(ENVIRONMENT, {}).link_command("v", "m", draft=True)
+    final = recipe.of(ENVIRONMENT, {}).link_command("v", "m")
     assert [word for word in final if word not in draft] == ["--emit-relocs", "--build-id=sha1"]
     assert [word for word in draft if word not in final] == ["--strip-debug"]
 
 
 @pytest.mark.parametrize("symbol", ["X86_KERNEL_IBT", "LTO_CLANG"])
 def test_relocatable_image(symbol):
-    command = link.recipe(ENVIRONMENT, {symbol: "y"}).link_command("vmlinux", "m")
+    command = recipe.of(ENVIRONMENT, {symbol: "y"}).link_command("vmlinux", "m")
     assert "vmlinux.o" in command and "vmlinux.a" not in command and "lib/lib.a" not in command
 
 
 def test_user_mode_links_through_the_compiler():
     environment = ENVIRONMENT | {"SRCARCH": "um", "CFLAGS_vmlinux": "-static -Wl,--build-id"}
-    assert link.recipe(environment, {}).link_command("vmlinux", "m", ["t.o"], draft=True) == [
-        "gcc", "-static", "-Wl,--script=arch/x86/kernel/vmlinux.lds", "-Wl,-Map=m", "-Wl,--strip-debug", "-o", "vmlinux",
-        "-Wl,--whole-archive", "vmlinux.a", "-Wl,--no-whole-archive", "-Wl,--start-group", "lib/lib.a", "-Wl,--end-group", "t.o",
-        "-lutil", "-lrt", "-lpthread",
+    assert recipe.of(environment, {}).link_command("vmlinux", "m", ["t.o"], draft=True) == [
+        "gcc", "-static", "-Wl,--script=arch/x86/kernel/vmlinux.lds", "-Wl,-Map=m", "-Wl,--strip-debug",
+        "-o", "vmlinux", "-Wl,--whole-archive", "vmlinux.a", "-Wl,--no-whole-archive",
+        "-Wl,--start-group", "lib/lib.a", "-Wl,--end-group", "t.o", "-lutil", "-lrt", "-lpthread",
     ]  # fmt: skip
 
 
 def test_failing_tool(tmp_path):
     with pytest.raises(InputError) as error:
-        link.run(["sh", "-c", "echo undefined reference >&2; exit 3"], tmp_path)
+        run(["sh", "-c", "echo undefined reference >&2; exit 3"], tmp_path)
     assert (
         str(error.value)
         == "sh failed (exit status 3)\nundefined reference\n    sh -c 'echo undefined reference >&2; exit 3'"
@@ -72,12 +76,12 @@ def test_failing_tool(tmp_path):
 
 def test_killed_tool(tmp_path):
     with pytest.raises(InputError, match=r"^sh failed \(killed by signal 9\)"):
-        link.run(["sh", "-c", "kill -9 $$"], tmp_path)
+        run(["sh", "-c", "kill -9 $$"], tmp_path)
 
 
 def test_absent_tool(tmp_path):
-    with pytest.raises(InputError, match="^no-such-ld cannot be run: No such file or directory"):
-        link.run(["no-such-ld", "-o", "x"], tmp_path)
+    with pytest.raises(InputError, match=r"^no-such-ld cannot be run: No such file or directory"):
+        run(["no-such-ld", "-o", "x"], tmp_path)
 
 
 def test_replaced_keeps_the_old_on_failure(tmp_path, monkeypatch):
@@ -85,7 +89,7 @@ def test_replaced_keeps_the_old_on_failure(tmp_path, monkeypatch):
     Path("vmlinux").write_text("old")
     before = Path("vmlinux").stat().st_mtime_ns
     Path("new").write_text("new")
-    with pytest.raises(InputError), link.Replaced("vmlinux", "new"):
+    with pytest.raises(InputError), after.Replaced("vmlinux", "new"):
         assert Path("vmlinux").read_text() == "new"
         raise InputError("postlink failed")
     assert Path("vmlinux").read_text() == "old" and Path("vmlinux").stat().st_mtime_ns == before
@@ -96,17 +100,19 @@ def test_replaced_installs_the_new(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("vmlinux").write_text("old")
     Path("new").write_text("new")
-    with link.Replaced("vmlinux", "new"):
+    with after.Replaced("vmlinux", "new"):
         pass
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"vmlinux": "new"}
 
 
 def test_hook_outside_of_make(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "kallmodsyms", "link"], cwd=tmp_path, capture_output=True, text=True,
-                          env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parent.parent)})  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PACKAGE)}
+    command = [sys.executable, "-m", "kallmodsyms", "link"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
     assert done.stderr == (
-        "kallmodsyms: srctree is not set: this is the program for the cmd_link_vmlinux hook, and make did not call it\n"
+        "kallmodsyms: srctree is not set: "
+        "this is the program for make's cmd_link_vmlinux hook, and make did not call it\n"
         "  run: make vmlinux cmd_link_vmlinux='kallmodsyms link'\n"
     )
 
@@ -131,7 +137,7 @@ KEPT = ("vmlinux", "System.map", ".vmlinux.d", ".tmp_vmlinux0.kallsyms.S", ".tmp
 
 
 class Kernel:
-    """A tree with what the hook reads of it, and a build directory whose objects are there: ext4 of two objects, and one of no module."""
+    """A tree with what the hook reads of it, and a build directory with objects: two of ext4, and one of no module."""
 
     def __init__(self, directory, linux):
         self.tree, self.objdir = directory / "tree", directory / "objdir"
@@ -183,7 +189,7 @@ class Kernel:
             "MAKE": "make -s",
         }
         names["LDFLAGS_vmlinux"] = "-z noexecstack --no-warn-rwx-segments"
-        package = {"PATH": os.environ["PATH"], "PYTHONPATH": Path(__file__).parent.parent}
+        package = {"PATH": os.environ["PATH"], "PYTHONPATH": PACKAGE}
         return {name: str(value) for name, value in (names | package).items()}
 
     command = (sys.executable, "-m", "kallmodsyms", "link", "--thick", "thick", "--no-provider")
@@ -215,23 +221,33 @@ def kernel(tmp_path, linux_6_1):
 WITHOUT_MAP = 'for word; do shift; case $word in -Map=*) ;; *) set -- "$@" "$word";; esac; done; exec ld "$@"'
 LINKERS = {
     # what it does: (its script, what the user is told)
-    "fails": ("echo 'undefined reference to `x86_nobody`' >&2; exit 3", r"linker failed \(exit status 3\)\nundefined reference to `x86_nobody`\n"),
+    "fails": (
+        "echo 'undefined reference to `x86_nobody`' >&2; exit 3",
+        r"linker failed \(exit status 3\)\nundefined reference to `x86_nobody`\n",
+    ),
     "is killed": ("kill -9 $$", r"linker failed \(killed by signal 9\)\n"),
     "is killed late": ('ld "$@"; kill -15 $$', r"linker failed \(killed by signal 15\)\n"),
     "writes no map": (WITHOUT_MAP, r"\.tmp_vmlinux1\.map: the linker did not write its map\n  LD must be"),
     "writes another map": (
         'ld "$@" && ld -Ttext=0x2000000 -e 0 -Map=.tmp_vmlinux1.map -o other kernel/fork.o',
-        r"\./\.tmp_vmlinux1\.map: is the map of another link than \.tmp_vmlinux1: \.\S+ from 0x\w+ to 0x\w+ is in the \w+ only\n  link again",
+        r"\./\.tmp_vmlinux1\.map: is the map of another link than \.tmp_vmlinux1: "
+        r"\.\S+ from 0x\w+ to 0x\w+ is in the \w+ only\n  link again",
     ),
     "writes half a map": (
         'ld "$@" && head -c 3000 .tmp_vmlinux1.map > half && mv half .tmp_vmlinux1.map',
         r"\./\.tmp_vmlinux1\.map:\d+: the linker map stops in the middle\n",
     ),
-    "writes no image": ('ld "$@" && rm .tmp_vmlinux1', r"\./\.tmp_vmlinux1: cannot be read: No such file or directory\n"),
-    "writes half an image": ('ld "$@" && truncate -s 5000 .tmp_vmlinux1', r"\.tmp_vmlinux1: section headers: .* do not fit in a file of 5000 bytes\n"),
+    "writes no image": (
+        'ld "$@" && rm .tmp_vmlinux1',
+        r"\./\.tmp_vmlinux1: cannot be read: No such file or directory\n",
+    ),
+    "writes half an image": (
+        'ld "$@" && truncate -s 5000 .tmp_vmlinux1',
+        r"\.tmp_vmlinux1: section headers: .* do not fit in a file of 5000 bytes\n",
+    ),
     "is too slow": (
         'ld "$@" && touch -d "1 minute" fs/ext4/super.o',
-        r"\./fs/ext4/super\.o: is newer than \./\.tmp_vmlinux1\.map, which tells what was linked\n  link again\n",
+        r"\./fs/ext4/super\.o: is newer than \./\.tmp_vmlinux1\.map, which says what was linked\n  link again\n",
     ),
 }  # fmt: skip
 
@@ -283,7 +299,7 @@ def test_no_room_for_a_whole_file(kernel, share):
 
 @pytest.mark.long  # for it needs to mount, which not every machine allows
 def test_full_disk(kernel):
-    """The build directory on a small disk of which ever more is free. Whatever fails says so, and leaves the last build."""
+    """The build directory on a small disk with ever more room. Whatever fails says so, and leaves the last build."""
     directory = kernel.objdir.parent
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh", *kernel.command]
     environment = kernel.environment() | {"KEPT": " ".join(KEPT)}

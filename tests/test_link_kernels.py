@@ -1,7 +1,7 @@
-"""Real kernels with what comes between the objects and vmlinux: `ld -r`, objtool, BTF, relocations; linked by us and by the tree.
+"""Real kernels with what comes between objects and vmlinux: `ld -r`, objtool, BTF, relocations; by us and by the tree.
 
-The tree's own link of the same objects is the oracle for everything that does not depend on our tables, nm for the tables, and
-KBUILD_MODFILE for the modules. Each kernel is booted.
+The tree's own link of the same objects is the oracle for everything that does not depend on our tables, nm for the
+tables, and KBUILD_MODFILE for the modules. Each kernel is booted.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ HOOK = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
 
 
 class Kernel:
-    """One configuration. In `directory` lies vmlinux as we link it; beside it vmlinux.theirs, and vmlinux.plain: ours without the provider."""
+    """One configuration. In `directory`: vmlinux as we link it, vmlinux.theirs, and vmlinux.plain without provider."""
 
     def __init__(self, name: str, directory: Path) -> None:
         version = name.partition("-")[0]
@@ -101,9 +101,9 @@ class Kernel:
         done = subprocess.run([*self.make, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
-    def link(self, *options: str) -> None:
+    def link(self, *options: str, goal: str = "vmlinux") -> None:
         command = " ".join([sys.executable, "-m", "kallmodsyms", "link", *options, "--", HOOK])
-        self.run("vmlinux", f"cmd_link_vmlinux={command}")
+        self.run(goal, f"cmd_link_vmlinux={command}")
 
     def section(self, image: str, name: str) -> bytes:
         output = self.path("section")
@@ -202,10 +202,12 @@ def test_it_boots_where_it_was_linked_and_elsewhere(kernel, tmp_path):
     """And its /proc/kallmodsyms is what we decode, after KASLR moved by one distance."""
     ours = reader.read(kernel.path("vmlinux"))
     assert boot.listing(kernel.directory) == ours.listing()
-    kernel.run("bzImage", f"cmd_link_vmlinux={' '.join([sys.executable, '-m', 'kallmodsyms.cli', 'link', '--', HOOK])}")
+    kernel.link(goal="bzImage")
     image = kernel.path("arch/x86/boot/bzImage")
     running, kallsyms = boot.run(
-        kernel.directory, ["/proc/kallmodsyms", "/proc/kallsyms"], image=image, parameters=""
+        kernel.directory,
+        ["/proc/kallmodsyms", "/proc/kallsyms"],
+        setup=boot.Setup(image=image, parameters=""),
     ).contents
     (tmp_path / "kallsyms").write_bytes(kallsyms)
     moved = ours.relocated(tmp_path / "kallsyms").listing()

@@ -17,8 +17,10 @@ import truth
 from conftest import linux_tree
 from test_linkmap import attribution
 
-from kallmodsyms import configured, kbuild, stages, symbols
+from kallmodsyms import configured, kbuild, symbols
 from kallmodsyms.kallsyms import owners
+from kallmodsyms.link import tables
+from kallmodsyms.link.relocatable import Relocatable
 from kallmodsyms.linkmap import builtin_ranges, ranges, read
 from kallmodsyms.names import module_name
 
@@ -93,9 +95,8 @@ class Build:
     def ranges(self) -> ranges.Ranges:
         """What goes into the tables, by way of the file."""
         path = self.directory / ".tmp_vmlinux.ranges"
-        found = stages.ranges(
-            self.directory / "vmlinux.map", self.object_map, self.directory / "vmlinux", self.directory
-        )
+        known = Relocatable(self.object_map)
+        found = tables.ranges(self.directory / "vmlinux.map", known, self.directory / "vmlinux", self.directory)
         path.write_text(ranges.text(found))
         return ranges.parse(path)
 

@@ -1,4 +1,4 @@
-"""A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what the running kernel says of itself."""
+"""A real, unpatched Linux 6.1: built by the task graph, booted under qemu, compared with what it says of itself."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def test_running_kernel_lists_what_we_decode(built, booted):
         ours.append((address, letter, name, bool(modules)))
     assert len(running) > 15000
     assert [(a, n) for a, _, n in running] == [(a, n) for a, _, n, _ in ours]
-    for (_, theirs, name), (_, letter, _, modular) in zip(running, ours):
+    for (_, theirs, name), (_, letter, _, modular) in zip(running, ours, strict=True):
         assert letter == (theirs.lower() if modular else theirs), name
 
 
@@ -59,8 +59,11 @@ def members(built, archive):
 
 
 def tristate_modules(built, targets):
-    """Object -> its modules, told without our evaluator: KBUILD_MODFILE names what the object is compiled for, and the line of its
-    Kbuild file that lists that module, by which symbol; scripts/kconfig's own word for a tristate is `tristate`."""
+    """Object -> its modules, told without our evaluator.
+
+    KBUILD_MODFILE names what the object is compiled for, and the line of its Kbuild file that lists that module, by
+    which symbol; scripts/kconfig's own word for a tristate is `tristate`.
+    """
     tree = Path((built / "source").resolve())
     kconfig = "\n".join(path.read_text(errors="replace") for path in tree.rglob("Kconfig*") if path.is_file())
     tristates = set(
@@ -138,12 +141,12 @@ def sections(image):
 
 
 def test_switched_off_nothing_is_left(built, linux_6_1, tmp_path):
-    """The image has the size that the tree's own script gives it, of the same objects: as a whole, and of each section."""
+    """The image has the size that the tree's own script gives it, of the same objects: the whole and each section."""
     objdir = tmp_path / "objdir"
     shutil.copytree(built, objdir, symlinks=True)
     images = []
     ours = f"{sys.executable} -m kallmodsyms link --no-modules --"
-    for program in (f"sh {linux_6_1}/scripts/link-vmlinux.sh", f"PYTHONPATH={ROOT} {ours}"):
+    for program in (f"sh {linux_6_1}/scripts/link-vmlinux.sh", f"PYTHONPATH={ROOT}/pipeline {ours}"):
         done = hook.run(linux_6_1, objdir, f"{program} {LINKER}")
         assert done.returncode == 0, done.stdout + done.stderr
         images.append((objdir / "vmlinux").rename(tmp_path / f"vmlinux{len(images)}"))
@@ -162,11 +165,15 @@ def test_the_words_of_the_readme_for_make(built, linux_6_1, make_linux):
     command = f"make -C {linux_6_1} O={built} ARCH=x86 -j{os.cpu_count()} vmlinux bzImage modules {words}"
     (built / "lib/crc7.ko").unlink(missing_ok=True)
     done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        command,
+        shell=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT}/pipeline"},
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert "  KSYMS   .tmp_vmlinux1.kallsyms.S\n" in done.stdout
     assert (built / "lib/crc7.ko").exists()
-    found = boot.run(built, ["/proc/kallmodsyms"], image=built / "arch/x86/boot/bzImage")
+    found = boot.run(built, ["/proc/kallmodsyms"], setup=boot.Setup(image=built / "arch/x86/boot/bzImage"))
     assert found.contents[0] == reader.read(built / "vmlinux").listing()
     make_linux(built, linux_6_1)  # for the tests that follow, by the command that they go on from

@@ -1,5 +1,8 @@
-"""/proc/kallmodsyms of a real, unpatched Linux that `kallmodsyms link` made: against our decoding of its vmlinux, against /proc/kallsyms
-of the same boot, and against what nm says of a loaded module."""
+"""/proc/kallmodsyms of a real, unpatched Linux that `kallmodsyms link` made.
+
+Against our decoding of its vmlinux, against /proc/kallsyms of the same boot, and against what nm says of a loaded
+module.
+"""
 
 import random
 import re
@@ -26,14 +29,17 @@ COMMANDS = f"""
 {AS_NOBODY} /proc/kallmodsyms" > /nobody
 {AS_NOBODY}" < /proc/kallmodsyms | {BUSYBOX} cmp - /lines && echo the opener counts
 i=0
-while [ $i -lt 100 ]; do {BUSYBOX} dd if=/proc/kallmodsyms bs={BLOCK} skip=$i count=1 iflag=fullblock 2>/dev/null; i=$((i + 1)); done > /blocks
+while [ $i -lt 100 ]; do
+    {BUSYBOX} dd if=/proc/kallmodsyms bs={BLOCK} skip=$i count=1 iflag=fullblock 2>/dev/null
+    i=$((i + 1))
+done > /blocks
 {BUSYBOX} dd if=/lines bs={BLOCK} count=100 iflag=fullblock 2>/dev/null | {BUSYBOX} cmp - /blocks && echo seeks agree
 {BUSYBOX} dd if=/proc/kallmodsyms bs=1013 2>/dev/null | {BUSYBOX} cmp - /lines && echo short reads agree
 {BUSYBOX} rmmod crc7
 {BUSYBOX} grep -q 'crc7]' /proc/kallmodsyms || echo the module is gone
 """
 
-# Addresses in the image; then, with a short list, that of code in two modules, one in a loaded module, and one where nothing is.
+# Addresses in the image; then, with a short list, that of code in two modules, one in a loaded module, one of nothing.
 ASK = """
 {busybox} insmod /crc7.ko
 address_of() {{ echo 0x$({busybox} grep "[tT] $1\\b" /proc/kallsyms | {busybox} cut -d" " -f1); }}
@@ -79,9 +85,8 @@ def functions(built):
 def booted(built, module, kernel_user, functions):
     """What root and nobody read, /proc/kallsyms, and the console."""
     inside = ",".join(hex(address + size - 1) for address, size, _ in functions)
-    commands = COMMANDS + ASK.format(
-        busybox=BUSYBOX, addresses=inside, shared=hex(dict((name, at) for at, _, name in functions)["lio_get_regs_len"])
-    )
+    shared = next(at for at, _, name in functions if name == "lio_get_regs_len")
+    commands = COMMANDS + ASK.format(busybox=BUSYBOX, addresses=inside, shared=hex(shared))
     found = boot.run(built, ["/lines", "/kallsyms", "/nobody"], commands=commands, extra=[module, kernel_user])
     return *(content.decode() for content in found.contents), found.console
 
@@ -143,10 +148,11 @@ def test_other_code_in_the_kernel_can_ask(built, booted, functions, module):
 
 
 def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
-    """Under KASLR, which the compressed kernel does: every address is ours moved by one distance, but for per-CPU offsets."""
+    """KASLR, which the compressed kernel does: every address is ours moved by one distance, but for per-CPU offsets."""
     make_linux(built, linux_6_1, "bzimage")
     image = built / "arch/x86/boot/bzImage"
-    running, kallsyms = boot.run(built, ["/proc/kallmodsyms", "/proc/kallsyms"], image=image, parameters="").contents
+    setup = boot.Setup(image=image, parameters="")
+    running, kallsyms = boot.run(built, ["/proc/kallmodsyms", "/proc/kallsyms"], setup=setup).contents
     (tmp_path / "kallsyms").write_bytes(kallsyms)
     assert running == reader.read(built / "vmlinux").relocated(tmp_path / "kallsyms").listing()
     assert running != (built / "kallmodsyms").read_bytes()
@@ -155,12 +161,11 @@ def test_a_kernel_that_moved_itself(built, linux_6_1, make_linux, tmp_path):
 # What make runs in the build directory, with the variables that it exports to the recipe of vmlinux.
 COMPILE = f"""
 import os, subprocess, sys
-sys.path.insert(0, "{Path(__file__).parent.parent}")
+sys.path.insert(0, "{Path(__file__).parents[1] / "pipeline"}")
 from kallmodsyms import provider
 def make(makefile, *goals):
     subprocess.run([os.environ["MAKE"], "-f", os.path.join(os.environ["srctree"], makefile), *goals], check=True)
-provider.FOLDER = "checked-provider"
-provider.build(make)
+provider.build(os.environ["srctree"], make, "checked-provider")
 """
 
 

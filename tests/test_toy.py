@@ -329,7 +329,7 @@ def test_ambiguous_name(with_objects):
     printed, decoded = with_objects
     assert printed == decoded
     assert re.findall(r" (\w+)\t(.*\{.*)", printed) == [
-        ("show", "{kallmodsyms.o}"),
+        ("show", "{kallmodsyms_proc.o}"),
         ("show", "{filesystems.o}"),
         ("do_nothing", "[lkdtm] {bugs.o}"),
         ("do_nothing", "[lkdtm] {core.o}"),

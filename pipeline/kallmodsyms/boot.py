@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kallmodsyms import elf, files, link, stages, symbols
+from kallmodsyms import elf, files, programs, symbols
 from kallmodsyms.errors import InputError
+from kallmodsyms.kconfig import autoconf
 
 LISTING = "/proc/kallmodsyms"
 BUSYBOX = "/bin/busybox"
@@ -82,7 +83,7 @@ class _Qemu:
         specification = self.directory / "initramfs.list"
         files.write(specification, "".join(f"{line}\n" for line in lines))
         archive = self.directory / "initramfs.cpio"
-        link.run([str(self.objdir / "usr" / "gen_init_cpio"), str(specification)], output=str(archive))
+        programs.run([str(self.objdir / "usr" / "gen_init_cpio"), str(specification)], output=str(archive))
         return archive
 
 
@@ -168,7 +169,7 @@ def run(
     """
     objdir = Path(objdir)
     vmlinux = _vmlinux(objdir)
-    config = stages.configured_values(objdir)
+    config = autoconf.read(objdir)
     if "UML" not in config and "X86" not in config:
         raise InputError("is for neither x86 nor User Mode Linux; no other kernel can be booted here", path=vmlinux)
     kind = _UserMode if "UML" in config else _Qemu

@@ -68,10 +68,12 @@ def _thick(options: argparse.Namespace) -> int:
 
 
 def _ranges(options: argparse.Namespace) -> None:
-    from kallmodsyms import stages
+    from kallmodsyms.link import tables
+    from kallmodsyms.link.relocatable import Relocatable
     from kallmodsyms.linkmap import ranges
 
-    _deliver(options, ranges.text(stages.ranges(options.map, options.object_map, options.image, options.directory)))
+    found = tables.ranges(options.map, Relocatable(options.object_map), options.image, options.directory)
+    _deliver(options, ranges.text(found))
 
 
 def _builtin_ranges(options: argparse.Namespace) -> None:
@@ -83,20 +85,22 @@ def _builtin_ranges(options: argparse.Namespace) -> None:
 
 
 def _tables(options: argparse.Namespace) -> None:
-    from kallmodsyms import stages
+    from kallmodsyms import release
     from kallmodsyms.kallsyms import assembly, select
+    from kallmodsyms.link import tables
     from kallmodsyms.linkmap import ranges
 
-    rules = stages.tree_dialect(options.tree)
+    dialect = release.kallsyms_dialect(options.tree)
     chosen = select.Options(
         all_symbols=options.all_symbols,
         absolute_percpu=options.absolute_percpu,
-        base_relative=options.base_relative or rules.base_relative,
+        base_relative=options.base_relative or dialect.base_relative,
         lto_clang=options.lto_clang,
         objects=options.objects,
         sizes=options.sizes,
     )
-    made = stages.kallsyms_tables(options.symbols, ranges.parse(options.ranges), options.thick, chosen, rules)
+    contents = tables.Contents(chosen, dialect, options.thick)
+    made = tables.of_image(options.symbols, ranges.parse(options.ranges), contents)
     errors.warn(made.warnings)
     if options.format == "text":
         _deliver(options, assembly.text(made))
@@ -111,11 +115,11 @@ def _tables(options: argparse.Namespace) -> None:
 
 
 def _link(options: argparse.Namespace) -> None:
-    from kallmodsyms import link
+    from kallmodsyms import hook
 
     environment = dict(os.environ)
-    environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker))
-    link.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.modules, options.provider)
+    environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker, strict=False))
+    hook.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.modules, options.provider)
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -129,9 +133,9 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _lookup(options: argparse.Namespace) -> int:
-    from kallmodsyms import stages
+    from kallmodsyms.kallsyms import listing, reader
 
-    text, missing = stages.lookup(options.vmlinux, options.what)
+    text, missing = listing.lookup(reader.read(options.vmlinux), options.what)
     sys.stdout.buffer.write(text)
     for what in missing:
         print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)

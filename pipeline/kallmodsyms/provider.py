@@ -1,6 +1,6 @@
-"""The provider of /proc/kallmodsyms: the C sources in runtime/ enter, objects to link into a real kernel leave.
+"""The provider of /proc/kallmodsyms: the folder runtime/ enters, objects to link into a real kernel leave.
 
-They are compiled by the tree's own scripts/Makefile.build with the kernel's own flags, in a folder of the build directory.
+The tree's own scripts/Makefile.build compiles them with the kernel's own flags, in a folder of the build directory.
 """
 
 from __future__ import annotations
@@ -8,19 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kallmodsyms import files
-from kallmodsyms.names import FOLDER as FOLDER
+from kallmodsyms import files, release
+from kallmodsyms.names import FOLDER
 
 SOURCES = Path(__file__).parent / "runtime"
-OBJECTS = ("kallmodsyms.o", "kallmodsyms_linked.o", "kallmodsyms_proc.o")
-
-# The linker that makes vmlinux takes no intermediate code: that was compiled when it linked vmlinux.o. Linux 6.1 looks for headers in
-# the folder of the same name in the tree too, and warns under W=1 that there is none.
-_MAKEFILE = f"""# Written by kallmodsyms link.
-obj-y := {" ".join(OBJECTS)}
-ccflags-remove-y := $(CC_FLAGS_LTO)
-ccflags-y := $(call cc-option,-Wno-missing-include-dirs)
-"""
+"""A folder as Kbuild wants it, with its Makefile. The toy kernel has its files in kernel/kallmodsyms/."""
 
 
 def possible(config: Mapping[str, str]) -> bool:
@@ -28,18 +20,17 @@ def possible(config: Mapping[str, str]) -> bool:
     return "PROC_FS" in config and "KALLSYMS" in config
 
 
-def build(make: Callable[..., None]) -> list[str]:
-    """Compile what changed, in the current directory; the objects' paths.
+def build(tree: release.Tree, make: Callable[..., None], folder: str = FOLDER) -> list[str]:
+    """Compile what changed, in `folder` of the current directory; the objects' paths.
 
     make: runs a makefile of the tree with the arguments after it
     Raises InputError if the compiler fails.
     """
-    for source in sorted(SOURCES.glob("*.[ch]")):
-        files.write(Path(FOLDER, source.name), files.read_bytes(source))
-    files.write(Path(FOLDER, "Makefile"), _MAKEFILE)
-    objects = [f"{FOLDER}/{name}" for name in OBJECTS]
-    # The sources are here and not in the tree, which 6.1 looks for in kbuild-dir, 6.12 by way of srcroot and VPATH. An object
-    # that is no part of vmlinux.o must see objtool by itself.
-    place = [f"obj={FOLDER}", f"kbuild-dir={FOLDER}", "VPATH=", "srcroot="]
-    make("scripts/Makefile.build", *place, "need-builtin=1", "objtool-enabled=y", *objects)
+    sources = [path for path in SOURCES.iterdir() if path.suffix in (".c", ".h") or path.name == "Makefile"]
+    for path in sources:
+        files.write(Path(folder, path.name), files.read_bytes(path))
+    objects = sorted(f"{folder}/{path.stem}.o" for path in sources if path.suffix == ".c")
+    # An object that is no part of vmlinux.o must see objtool by itself.
+    variables = [*release.folder_variables(tree, folder), "need-builtin=1", "objtool-enabled=y"]
+    make("scripts/Makefile.build", *variables, *objects)
     return objects

@@ -18,11 +18,15 @@ from doit.dependency import FileChangedChecker
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from kallmodsyms import configured, files, kbuild, kconfig, link, objects, profile, stages
+from kallmodsyms import configured, files, kbuild, kconfig, objects, profile, release
 from kallmodsyms.errors import InputError
 from kallmodsyms.files import differs, fingerprint
 from kallmodsyms.kallsyms import reader
+from kallmodsyms.kconfig import fragment
+from kallmodsyms.link import after, recipe, tables
+from kallmodsyms.link.passes import NAMES, Passes
 from kallmodsyms.profile import Profile
+from kallmodsyms.programs import run
 from kallmodsyms.state import State, headers, mentioned_symbols
 
 CONFIG = ".config"
@@ -31,7 +35,6 @@ AUTO_CONF = "include/config/auto.conf"
 AUTOCONF_H = "include/generated/autoconf.h"
 THICK = "modules_thick.builtin"
 LISTING = "kallmodsyms"
-NAMES = link.Passes.names
 PASSES = 1
 """Links before the final one: its tables have the right size, and get their addresses in the final image."""
 
@@ -173,10 +176,6 @@ class ToyBuild(Build):
     default_tasks = ["listing", "modules"]
 
     @functools.cached_property
-    def overrides(self) -> dict[str, str]:
-        return {**self.profile.make, "KALLMODSYMS_RUNTIME": str(stages.RUNTIME)}
-
-    @functools.cached_property
     def configuration(self) -> kconfig.Configuration:
         """What `.config` says; before there is one, what it will say."""
         return _loaded(
@@ -190,12 +189,14 @@ class ToyBuild(Build):
 
     @functools.cached_property
     def _environment(self) -> Mapping[str, str]:
-        return kbuild.environment(self.profile.tree, self.objdir, self.profile.arch, self.overrides)
+        return kbuild.environment(self.profile.tree, self.objdir, self.profile.arch, self.profile.make)
 
     @functools.cached_property
     def kernel(self) -> kbuild.KernelTree:
         return _loaded(
-            lambda: kbuild.load(self.profile.tree, self.objdir, self.profile.arch, self.configuration, self.overrides)
+            lambda: kbuild.load(
+                self.profile.tree, self.objdir, self.profile.arch, self.configuration, self.profile.make
+            )
         )
 
     @functools.cached_property
@@ -207,11 +208,12 @@ class ToyBuild(Build):
         return _loaded(self.plan.compilations)
 
     @functools.cached_property
-    def passes(self) -> link.Passes:
-        rules = stages.tree_dialect(self.profile.tree)
-        options = stages.table_options(self.configuration.values, rules, self.profile.sizes, self.profile.objects)
-        recipe = link.recipe(self.plan.environment, self.configuration.values)
-        return link.Passes(recipe, self.objdir, THICK, options, rules)
+    def passes(self) -> Passes:
+        values = self.configuration.values
+        dialect = release.kallsyms_dialect(self.profile.tree)
+        options = tables.options(values, dialect, self.profile.sizes, self.profile.objects)
+        contents = tables.Contents(options, dialect, self.path(THICK))
+        return Passes(recipe.of(self.plan.environment, values), self.objdir, contents)
 
     def config(self) -> dict:
         """.config: made of the profile's configuration, where there is none yet"""
@@ -290,7 +292,7 @@ class ToyBuild(Build):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".a":
             target.unlink(missing_ok=True)  # ar adds to an archive that is there
-        link.run(step.command, self.objdir)
+        run(step.command, self.objdir)
         if target.suffix == ".o":
             path, text = objects.command_file(step)
             files.write(self.path(path), text)
@@ -305,7 +307,7 @@ class ToyBuild(Build):
     def link(self) -> Iterator[dict]:
         """the images before the final one, each linked with the tables of the one before"""
         for number in range(1, PASSES + 1):
-            command = self.passes.plan.link_command(
+            command = self.passes.recipe.link_command(
                 NAMES.image(number), NAMES.map(number), [NAMES.tables(number - 1)], draft=True
             )
             reads = [*self._link_inputs, NAMES.tables(number - 1)]
@@ -329,7 +331,7 @@ class ToyBuild(Build):
         for number in range(PASSES + 1):
             reads = [NAMES.image(number), NAMES.ranges(number), THICK] if number else []
             writes = [NAMES.source(number), NAMES.blob(number)]
-            yield self._pass(self._tables, number, reads, writes, state=State([repr(self.passes.options)], []))
+            yield self._pass(self._tables, number, reads, writes, state=State([repr(self.passes.contents.options)], []))
 
     def _tables(self, number: int) -> None:
         if number:
@@ -340,7 +342,7 @@ class ToyBuild(Build):
     def assemble(self) -> Iterator[dict]:
         """the tables as objects to link in"""
         for number in range(PASSES + 1):
-            state = State(self.passes.plan.assemble_command(NAMES.source(number), NAMES.tables(number)), [])
+            state = State(self.passes.recipe.assemble_command(NAMES.source(number), NAMES.tables(number)), [])
             reads = [NAMES.source(number), NAMES.blob(number)]
             yield self._pass(self._assemble, number, reads, [NAMES.tables(number)], state=state)
 
@@ -349,13 +351,13 @@ class ToyBuild(Build):
 
     def vmlinux(self) -> dict:
         """the final image, its tables filled in and checked against its own symbols, and System.map"""
-        state = State(self.passes.plan.link_command("vmlinux", "vmlinux.map"), [])
+        state = State(self.passes.recipe.link_command("vmlinux", "vmlinux.map"), [])
         reads = [*self._link_inputs, NAMES.source(PASSES), NAMES.blob(PASSES), NAMES.tables(PASSES), THICK]
         return self._task(self._vmlinux, reads=reads, writes=["vmlinux", "System.map"], state=state)
 
     def _vmlinux(self) -> None:
-        image = self.path(self.passes.settle(PASSES + 1, draft=False))
-        files.write(self.path("System.map"), stages.system_map(image, self.passes.rules))
+        image = self.path(NAMES.image(self.passes.settle(PASSES + 1, draft=False)))
+        files.write(self.path("System.map"), after.system_map(image, self.passes.contents.dialect))
         os.replace(image, self.path("vmlinux"))
 
 
@@ -376,9 +378,9 @@ class LinuxBuild(Build):
         made = Path(self.path(CONFIG))
         try:
             self._make(self.profile.base, quiet=True)
-            files.write(made, stages.merged_config(files.read_text(made), wanted))
+            files.write(made, fragment.merged(files.read_text(made), wanted))
             self._make("olddefconfig", quiet=True)
-            stages.check_wanted(self.profile.config, wanted, files.read_text(made))
+            fragment.check(self.profile.config, wanted, files.read_text(made))
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
             raise

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -209,3 +209,21 @@ class Kallsyms:
         for index, name in enumerate(self.names):
             found.setdefault(name, []).append(index)
         return found
+
+
+def lookup(kallsyms: Kallsyms, queries: Sequence[str]) -> tuple[bytes, list[str]]:
+    """One line for each symbol found, and the queries that nothing was found for.
+
+    A query is a name or an address in hexadecimal; what could be either is a name if a symbol is called so. A name is
+    answered with the lines of the listing, an address with `address symbol+offset/size` and the modules of the byte.
+    """
+    lines: list[bytes] = []
+    missing = []
+    for query in queries:
+        if found := kallsyms.lookup(query):
+            lines.append(text((one.symbol for one in found), kallsyms.bits))
+        elif re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", query) and (found := kallsyms.lookup(int(query, 16))):
+            lines += [place(one, kallsyms.bits) for one in found]
+        else:
+            missing.append(query)
+    return b"".join(lines), missing

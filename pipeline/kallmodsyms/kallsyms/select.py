@@ -1,4 +1,4 @@
-"""Which symbols a kernel's tables hold, in which order: a `SymbolTable` and a `Dialect` enter, a `Selection` leaves.
+"""Which symbols a kernel's tables hold, in which order: `SymbolTable` and `KallsymsDialect` in, `Selection` out.
 
 There are two steps, as in the kernel's build: scripts/mksysmap makes System.map from the image's symbols, and
 scripts/kallsyms chooses from that.
@@ -12,7 +12,8 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from kallmodsyms.kallsyms.dialect import Dialect
+from kallmodsyms.kallsyms.filters import filters
+from kallmodsyms.release import KallsymsDialect
 from kallmodsyms.strings import Strings
 from kallmodsyms.symbols import SymbolTable
 
@@ -57,10 +58,10 @@ class Selection:
     too_long: tuple[bytes, ...]
 
 
-def system_map(symbols: SymbolTable, dialect: Dialect) -> bytes:
+def system_map(symbols: SymbolTable, dialect: KallsymsDialect) -> bytes:
     """The text of System.map: the lines of `nm -n` that mksysmap lets through."""
     index, names = _lines(symbols, dialect)
-    kept = ~dialect.filters.system_map(names)
+    kept = ~filters(dialect).system_map(names)
     return SymbolTable(
         addresses=symbols.addresses[index[kept]],
         sizes=None,
@@ -70,14 +71,14 @@ def system_map(symbols: SymbolTable, dialect: Dialect) -> bytes:
     ).nm()
 
 
-def _lines(symbols: SymbolTable, dialect: Dialect) -> tuple[NDArray[np.int64], Strings]:
+def _lines(symbols: SymbolTable, dialect: KallsymsDialect) -> tuple[NDArray[np.int64], Strings]:
     """The symbols whose letter may be in System.map, and their names."""
     letters = np.frombuffer(symbols.types, np.uint8)
-    kept = ~np.isin(letters, np.frombuffer(dialect.filters.dropped_letters, np.uint8))
+    kept = ~np.isin(letters, np.frombuffer(filters(dialect).dropped_letters, np.uint8))
     return np.flatnonzero(kept), Strings(list(compress(symbols.names, kept.tolist())))
 
 
-def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selection:
+def select(symbols: SymbolTable, options: Options, dialect: KallsymsDialect) -> Selection:
     """The symbols that scripts/kallsyms puts into the tables, in its order.
 
     If the tables hold sizes, symbols at one address are ordered as by the last patch of the series: those of size zero
@@ -85,9 +86,9 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
     """
     index, names = _lines(symbols, dialect)
     addresses, letters = symbols.addresses[index], np.frombuffer(symbols.types, np.uint8)[index]
-    mapped = ~dialect.filters.system_map(names)
+    mapped = ~filters(dialect).system_map(names)
     long = names.size >= dialect.name_limit
-    kept = mapped & ~long & ~dialect.filters.ignored(names)
+    kept = mapped & ~long & ~filters(dialect).ignored(names)
     kept &= ~np.isin(letters, np.frombuffer(dialect.ignored_types.encode(), np.uint8))
     absolute = (letters == ord("A")) | (letters == ord("a"))
     for name in dialect.kept_absolute:
@@ -126,7 +127,10 @@ def select(symbols: SymbolTable, options: Options, dialect: Dialect) -> Selectio
 
 
 def _text(
-    addresses: NDArray[np.uint64], names: Strings, ranges: list[tuple[np.uint64, np.uint64, str]], dialect: Dialect
+    addresses: NDArray[np.uint64],
+    names: Strings,
+    ranges: list[tuple[np.uint64, np.uint64, str]],
+    dialect: KallsymsDialect,
 ) -> NDArray[np.bool_]:
     """Which symbols lie in the `ranges` (start, end, label at the end) of text, both ends included.
 

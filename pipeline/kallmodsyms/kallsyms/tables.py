@@ -16,10 +16,10 @@ from kallmodsyms import strings
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import sizes as compact
 from kallmodsyms.kallsyms.compress import Compressed, compress
-from kallmodsyms.kallsyms.dialect import Dialect
 from kallmodsyms.kallsyms.owners import ModuleList, Owners, suffixes
 from kallmodsyms.kallsyms.select import Options, Selection, select
 from kallmodsyms.names import TEXT_LETTERS
+from kallmodsyms.release import KallsymsDialect
 from kallmodsyms.symbols import SymbolTable
 
 MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.
@@ -73,7 +73,7 @@ class Tables:
     """
 
     options: Options
-    dialect: Dialect = field(repr=False)
+    dialect: KallsymsDialect = field(repr=False)
     bits: int
     byteorder: str | None
     text: int
@@ -114,7 +114,7 @@ class Table:
 def build(
     symbols: SymbolTable,
     options: Options,
-    dialect: Dialect,
+    dialect: KallsymsDialect,
     owners: Owners | None = None,
     previous: Tables | None = None,
 ) -> Tables:

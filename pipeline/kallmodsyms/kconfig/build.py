@@ -9,7 +9,8 @@ import kconfiglib
 from kconfiglib import MenuNode
 
 from kallmodsyms.kconfig.language import TRANSITIONAL, Kconfig
-from kallmodsyms.kconfig.model import AND, NOT, OR, Choice, Dialect, Model, N, Operation, Y, probe
+from kallmodsyms.kconfig.model import AND, NOT, OR, Choice, Model, N, Operation, Y
+from kallmodsyms.release import ConfDialect, conf_dialect
 
 _OPERATORS = {
     kconfiglib.EQUAL: "=",
@@ -26,7 +27,7 @@ Operands: TypeAlias = "tuple[object, ...]"
 
 def build(kconfig: Kconfig) -> Model:
     """The model of a parsed tree."""
-    dialect = probe(kconfig.tree)
+    dialect = conf_dialect(kconfig.tree)
     builder = _Builder(kconfig, dialect)
     number, symbols = builder.number, kconfig.unique_defined_syms
     types = [builder.type_of(item) for item in builder.items]
@@ -79,7 +80,7 @@ class _Builder:
     operations: the expressions so far, as the model has them
     """
 
-    def __init__(self, kconfig: Kconfig, dialect: Dialect) -> None:
+    def __init__(self, kconfig: Kconfig, dialect: ConfDialect) -> None:
         self.modal = dialect.modal
         self.yes = kconfig.y
         # n, m, y come first
@@ -193,7 +194,7 @@ def _below(top: MenuNode) -> Iterator[MenuNode]:
         node = node.next
 
 
-def _ordered(kconfig: Kconfig, dialect: Dialect) -> list[kconfiglib.Symbol]:
+def _ordered(kconfig: Kconfig, dialect: ConfDialect) -> list[kconfiglib.Symbol]:
     """`conf` walks its hash table bucket by bucket; in a bucket, what was mentioned last comes first."""
     buckets = dialect.buckets
     if buckets is None:

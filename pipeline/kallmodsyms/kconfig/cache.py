@@ -15,7 +15,8 @@ from pathlib import Path
 
 from kallmodsyms import commands, kept
 from kallmodsyms.errors import InputError
-from kallmodsyms.kconfig.model import CONF_SOURCES, Choice, Dialect, Model
+from kallmodsyms.kconfig.model import Choice, Model
+from kallmodsyms.release import CONF_SOURCES, ConfDialect
 
 
 def model(
@@ -69,5 +70,5 @@ def _packed(built: Model) -> tuple:
 def _unpacked(fields: tuple) -> Model:
     found = Model(*fields)
     return found._replace(
-        choices={item: Choice(*choice) for item, choice in found.choices.items()}, dialect=Dialect(*found.dialect)
+        choices={item: Choice(*choice) for item, choice in found.choices.items()}, dialect=ConfDialect(*found.dialect)
     )

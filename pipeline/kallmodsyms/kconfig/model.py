@@ -12,32 +12,13 @@ which 0, 1, 2 are the constants n, m, y, whose value is their number, then the o
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import NamedTuple
 
-from kallmodsyms.files import read_text
+from kallmodsyms.release import ConfDialect
 
 N, M, Y = range(3)
 AND, OR, NOT = range(3)
 Operation = tuple[int | str, tuple[int, ...]]
-
-
-class Dialect(NamedTuple):
-    """What the `conf` of a tree does its own way, probed in its source; a tree without one gets the newest way.
-
-    buckets: size of its symbol table, which decides the order of auto.conf; None: the order of the Kconfig files
-    quoted: strings in auto.conf are in quotes (until 129ab0d2d9f3, 5.17)
-    zero: an int or hex without any value is 0 or 0x0, not empty (6.9)
-    dropped: a number of the .config outside its range is forgotten, not moved to the nearest end (until 6.9)
-    modal: a choice has a value of its own, y or m (until 6.11), not just a member that is y
-    """
-
-    buckets: int | None
-    quoted: bool
-    zero: bool
-    dropped: bool
-    modal: bool
 
 
 class Choice(NamedTuple):
@@ -89,26 +70,4 @@ class Model(NamedTuple):
     files: list[str]
     title: str
     notices: list[str]
-    dialect: Dialect
-
-
-CONF_SOURCES = tuple(
-    f"scripts/kconfig/{name}" for name in ("confdata.c", "symbol.c", "expr.h", "internal.h", "lkc.h", "lkc_proto.h")
-)
-"""The files of a tree that `probe` reads."""
-
-
-def probe(tree: Path) -> Dialect:
-    """How the tree's `conf` differs."""
-    sources = {name: read_text(tree / name) for name in CONF_SOURCES if (tree / name).is_file()}
-    if not sources:
-        return Dialect(buckets=None, quoted=False, zero=True, dropped=False, modal=False)
-    confdata, symbol = (sources.get(f"scripts/kconfig/{name}.c", "") for name in ("confdata", "symbol"))
-    size = re.search(r"#define\s+SYMBOL_HASHSIZE\s+(?:\(1U? << (\d+)\)|(\d+))", "".join(sources.values()))
-    return Dialect(
-        buckets=size and (1 << int(size[1]) if size[1] else int(size[2])),
-        quoted=not re.search(r"OUTPUT_N_NONE,\s*false", confdata),
-        zero='"0x0"' in symbol,
-        dropped="sym_string_within_range" in confdata,
-        modal="choice_members" not in symbol,
-    )
+    dialect: ConfDialect

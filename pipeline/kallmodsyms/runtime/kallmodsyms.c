@@ -131,7 +131,7 @@ static u32 count_addresses(const struct kallmodsyms_tables *tables,
 static int read_name(struct kallmodsyms_cursor *cursor)
 {
 	const struct kallmodsyms_tables *tables = cursor->tables;
-	/* Copies, since the compiler must take it that each character written may change the tables. */
+	/* Copies, since the compiler must assume that each character written may change the tables. */
 	const u8 *names = tables->names.data, *tokens = tables->token_table.data;
 	const unsigned long tokens_bytes = tables->token_table.bytes;
 	unsigned long offset = cursor->name, end, stop, at;
@@ -278,7 +278,7 @@ static int read_run(struct kallmodsyms_cursor *cursor, unsigned long address, u3
 	*value = 0;
 	if (!tables->num_modules)
 		return KALLMODSYMS_OK;
-	/* Mostly it is the run of the symbol before, or the one behind that. */
+	/* Mostly it is the run of the symbol before, or the next one. */
 	for (step = 0; step < 2 && run < tables->num_modules; step++, run++) {
 		if (!read_address(tables, &tables->module_addresses, run, &start))
 			return address_fault(cursor, true, run);
@@ -557,7 +557,7 @@ static void put_type(struct columns *columns, char type)
 	columns->text[--columns->start] = type;
 }
 
-/* In hexadecimal, with zeros in front up to `digits`, and a blank behind. */
+/* In hexadecimal, padded with zeros to `digits`, and a blank after it. */
 static void put_number(struct columns *columns, unsigned long number, unsigned int digits)
 {
 	unsigned int at = columns->start - 1;

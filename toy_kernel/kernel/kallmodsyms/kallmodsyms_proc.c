@@ -3,7 +3,7 @@
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/proc_fs.h>
-#include <kallmodsyms.h>
+#include "kallmodsyms.h"
 
 static void emit(void *context, const char *text, unsigned long length)
 {

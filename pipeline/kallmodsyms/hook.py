@@ -1,0 +1,94 @@
+"""The program for make's cmd_link_vmlinux hook: what make exports in; vmlinux, linked step by step, out.
+
+The order of the steps is that of scripts/link-vmlinux.sh in Linux 6.1 and 6.12 (docs/design.md, "The hook").
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+from kallmodsyms import configured, elf, files, kbuild, provider, release
+from kallmodsyms.errors import InputError
+from kallmodsyms.link import after, btf, recipe, relocatable, tables
+from kallmodsyms.link.exports import Exports
+from kallmodsyms.link.passes import NAMES, Passes
+from kallmodsyms.programs import run
+
+VERSION_OBJECT = "init/version-timestamp.o"
+
+
+def link_vmlinux(
+    environment: Mapping[str, str],
+    thick: str | None = None,
+    sizes: str = "compact",
+    objects: bool = False,
+    with_modules: bool = True,
+    with_provider: bool = True,
+) -> None:
+    """Do what the tree's scripts/link-vmlinux.sh does in the current directory, and add the module tables.
+
+    environment: the variables that make exports to the recipe of vmlinux
+    thick: a modules_thick.builtin that is there already; None to make it here from the tree
+    sizes, objects: as in `Profile`
+    with_modules: whether the kernel gets module tables; without, it gets nothing but what the script would give it
+    with_provider: whether the kernel gets /proc/kallmodsyms, if it has a /proc
+
+    Raises InputError; then the previous vmlinux is still what it was.
+    """
+    exports = Exports.read(environment)
+    if not release.knows_final_link(exports.tree):
+        raise InputError(
+            "has no init/version-timestamp.c, so its final link is not that of Linux 6.1 or later",
+            path=exports.tree,
+            cure="let the tree link vmlinux itself: run make without cmd_link_vmlinux",
+        )
+    dialect = release.kallsyms_dialect(exports.tree)
+    exports.make("scripts/Makefile.build", "obj=init", VERSION_OBJECT)
+    extra = [*([".vmlinux.export.o"] if "MODULES" in exports.config else []), VERSION_OBJECT]
+    if with_modules and with_provider and provider.possible(exports.config):
+        exports.say("CC", configured.FOLDER)
+        extra += provider.build(exports.tree, exports.make)
+    plan = recipe.of(environment, exports.config, extra)
+    describe = functools.partial(btf.describe, exports) if "DEBUG_INFO_BTF" in exports.config else None
+    if not with_modules:
+        thick, sizes, objects = None, "none", False
+    elif thick is None:
+        thick = _thick(exports)
+    if "KALLSYMS" not in exports.config:
+        after.finish(exports, dialect, _without_tables(exports, plan, describe))
+        return
+
+    options = tables.options(exports.config, dialect, sizes, objects)
+    known = relocatable.read(exports) if plan.relocatable else relocatable.NOTHING
+    passes = Passes(plan, ".", tables.Contents(options, dialect, thick), known)
+    fresh = not passes.has_tables()
+    if fresh:
+        # Word size and byte order are those of any object of the image that the linker need not compile first.
+        sample = elf.Elf("vmlinux.o" if plan.relocatable else VERSION_OBJECT)
+        passes.empty_tables(sample.bits, sample.byteorder)
+    number = passes.settle(1, fresh, describe, exports.say)
+    after.finish(exports, dialect, NAMES.image(number))
+    passes.keep(number)
+
+
+def _thick(exports: Exports) -> str:
+    """Make modules_thick.builtin from the tree; its name."""
+    name = "modules_thick.builtin"
+    exports.say("MODTHICK", name)
+    kernel = configured.kernel_tree(exports.tree, ".", exports.environment.get("ARCH"))
+    files.write(name, kbuild.format_thick(kbuild.builtin_modules(kernel)))
+    return name
+
+
+def _without_tables(exports: Exports, plan: recipe.Recipe, describe: Callable[[str], list[str]] | None) -> str:
+    """Link where CONFIG_KALLSYMS is off; the name of the image."""
+    first, last = NAMES.image(1), NAMES.image(2)
+    described = []
+    if describe is not None:
+        exports.say("LD", first)
+        run(plan.link_command(first, NAMES.map(1), draft=True, debug=True))
+        described = describe(first)
+    exports.say("LD", last)
+    run(plan.link_command(last, NAMES.map(2), described))
+    return last

@@ -1,0 +1,81 @@
+"""What the tree does after the link: the last image enters; vmlinux, System.map and .vmlinux.d leave."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from kallmodsyms import files, release, symbols
+from kallmodsyms.kallsyms import select
+from kallmodsyms.link.exports import Exports
+from kallmodsyms.programs import run
+from kallmodsyms.release import KallsymsDialect
+
+
+def finish(exports: Exports, dialect: KallsymsDialect, image: str) -> None:
+    """Everything that the tree does to the image after the link; then it gets its name.
+
+    Raises InputError if something fails; then the vmlinux that was there before is there again.
+    """
+    config = exports.config
+    if "DEBUG_INFO_BTF" in config and "BPF" in config:
+        exports.say("BTFIDS", "vmlinux")
+        run([*exports.tool("RESOLVE_BTFIDS"), image])
+    exports.say("NM", "System.map")
+    names = system_map(image, dialect)
+    if "BUILDTIME_TABLE_SORT" in config:
+        exports.say("SORTTAB", "vmlinux")
+        _sort_tables(exports, image)
+    with Replaced("vmlinux", image):
+        postlink = f"arch/{exports.environment['SRCARCH']}/Makefile.postlink"
+        if (exports.tree / postlink).is_file():
+            exports.make(postlink, "vmlinux")
+        files.write(".vmlinux.d", _dependencies(exports))
+        if "VMLINUX_MAP" in config:
+            files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
+        files.write("System.map", names)
+
+
+def system_map(image: str | os.PathLike[str], dialect: KallsymsDialect) -> bytes:
+    """System.map of an image: what `nm -n` says, as the tree's scripts/mksysmap filters it."""
+    return select.system_map(symbols.read(image), dialect)
+
+
+def _sort_tables(exports: Exports, image: str) -> None:
+    """Have the tree's scripts/sorttable sort the exception tables of the image."""
+    options = []
+    if release.sorttable_wants_symbols(exports.tree):
+        listed = ".tmp_vmlinux.nm-sort"
+        run([*exports.tool("NM"), "-S", image], output=listed)
+        options = ["-s", listed]
+    run([str(exports.objtree / "scripts/sorttable"), *options, image])
+
+
+def _dependencies(exports: Exports) -> str:
+    """For fixdep: what vmlinux depends on besides its prerequisites, the tree's script and the program in its place."""
+    package = Path(__file__).parents[1]
+    own = (path for path in package.rglob("*") if path.suffix in (".py", ".c", ".h") or path.name == "Makefile")
+    return " \\\n ".join([f"vmlinux: {exports.tree}/scripts/link-vmlinux.sh", *sorted(map(str, own))]) + "\n"
+
+
+class Replaced:
+    """Within the block `path` is what `new` was; if the block fails, it is what it was before, timestamp and all."""
+
+    def __init__(self, path: str, new: str) -> None:
+        self.path, self.new, self.kept = path, new, f".{path}.previous"
+
+    def __enter__(self) -> None:
+        if os.path.exists(self.path):
+            os.replace(self.path, self.kept)
+        os.replace(self.new, self.path)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            os.unlink(self.path)
+            if os.path.exists(self.kept):
+                os.replace(self.kept, self.path)
+        elif os.path.exists(self.kept):
+            os.unlink(self.kept)

@@ -1,0 +1,187 @@
+"""The links of one image: a recipe and what its tables are to hold enter, images leave, the last with tables that fit.
+
+Each step of pass n reads files of the build directory and writes others: `assemble` the tables of pass n - 1, `link`
+image n with them, find its `ranges`, make its `tables`. `settle` takes the steps in turn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kallmodsyms import errors, files
+from kallmodsyms.errors import InputError
+from kallmodsyms.kallsyms import assembly
+from kallmodsyms.kallsyms.tables import Tables
+from kallmodsyms.link import tables
+from kallmodsyms.link.fill import fill
+from kallmodsyms.link.recipe import Recipe
+from kallmodsyms.link.relocatable import NOTHING, Relocatable
+from kallmodsyms.link.tables import Contents
+from kallmodsyms.linkmap import ranges as ranges_file
+from kallmodsyms.linkmap.ranges import Ranges
+from kallmodsyms.programs import run
+
+MAXIMUM_LINKS = 6
+"""Two are enough unless the tables' size made the linker add stubs; symbols that still move after six never rest."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The files of a pass: pass n links image n with the tables of pass n - 1, and makes its own tables."""
+
+    def image(self, number: int) -> str:
+        return f".tmp_vmlinux{number}"
+
+    def map(self, number: int) -> str:
+        return f".tmp_vmlinux{number}.map"
+
+    def ranges(self, number: int) -> str:
+        return f".tmp_vmlinux{number}.ranges"
+
+    def source(self, number: int) -> str:
+        """The tables as assembler source."""
+        return f".tmp_vmlinux{number}.kallsyms.S"
+
+    def blob(self, number: int) -> str:
+        """What the source includes."""
+        return f".tmp_vmlinux{number}.kallsyms.bin"
+
+    def tables(self, number: int) -> str:
+        """The tables as an object to link in."""
+        return f".tmp_vmlinux{number}.kallsyms.o"
+
+
+NAMES = Names()
+
+
+def _silent(verb: str, what: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes of one image. All files are in `directory`, the build directory, where the linker runs."""
+
+    recipe: Recipe
+    directory: str | os.PathLike[str]
+    contents: Contents
+    relocatable: Relocatable = NOTHING
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    def empty_tables(self, bits: int, byteorder: str) -> None:
+        """Source and blob of pass 0: every label and no symbol."""
+        self._write(0, *assembly.blob(tables.empty(self.contents, bits, byteorder), NAMES.blob(0)))
+
+    def has_tables(self) -> bool:
+        """Whether an earlier build left source and blob of pass 0 (`keep`)."""
+        return all(os.path.exists(self.path(name(0))) for name in (NAMES.source, NAMES.blob))
+
+    def keep(self, number: int) -> None:
+        """Make source and blob of a pass those of pass 0, for the next build to begin with."""
+        self._write(0, self._source(number, 0), files.read_bytes(self.path(NAMES.blob(number))))
+
+    def assemble(self, number: int) -> None:
+        """The object with the tables of a pass, from source and blob."""
+        run(self.recipe.assemble_command(NAMES.source(number), NAMES.tables(number)), self.directory)
+
+    def link(self, number: int, draft: bool = False, debug: bool = False, extra: Sequence[str] = ()) -> None:
+        """Image and map of a pass, from the tables of the pass before and the objects `extra`.
+
+        draft, debug: as in `Recipe.link_command`
+        """
+        map_file = Path(self.path(NAMES.map(number)))
+        map_file.unlink(missing_ok=True)  # So that a linker that writes none does not leave us that of the last build.
+        objects = [NAMES.tables(number - 1), *extra]
+        command = self.recipe.link_command(NAMES.image(number), NAMES.map(number), objects, draft, debug)
+        run(command, self.directory)
+        if not map_file.exists():
+            raise InputError(
+                "the linker did not write its map",
+                path=map_file,
+                cure="LD must be a linker that knows -Map, as GNU ld and LLD do",
+            )
+
+    def ranges(self, number: int) -> Ranges:
+        """The ranges of a pass, from its map and image; what is in the file."""
+        found = tables.ranges(
+            self.path(NAMES.map(number)), self.relocatable, self.path(NAMES.image(number)), self.directory
+        )
+        files.write(self.path(NAMES.ranges(number)), ranges_file.text(found))
+        return found
+
+    def tables(self, number: int, found: Ranges | None = None, previous: Tables | None = None) -> Tables:
+        """Source and blob of a pass, from its image and ranges and from the thick list; what is in them.
+
+        found, previous: the ranges, and the tables of an earlier pass, if at hand: they save time and change nothing
+        """
+        if found is None:
+            found = ranges_file.parse(self.path(NAMES.ranges(number)))
+        made = tables.of_image(self.path(NAMES.image(number)), found, self.contents, previous)
+        self._write(number, *assembly.blob(made, NAMES.blob(number)))
+        return made
+
+    def fits(self, number: int) -> bool:
+        """Whether the tables of an image have the labels, sizes and relocated words of those that it was linked with.
+
+        Their sources then are the same but for the name of the included file.
+        """
+        return self._source(number - 1, number) == files.read_text(self.path(NAMES.source(number)))
+
+    def settle(
+        self,
+        first: int,
+        draft: bool,
+        describe: Callable[[str], list[str]] | None = None,
+        say: Callable[[str, str], None] = _silent,
+    ) -> int:
+        """Link from pass `first` on, with the tables of the pass before, until the tables fit; the number of that pass.
+
+        Addresses do not change the size of the tables, so those of any image with the same names have the size that
+        they will have in the final one: link with them, and fill in the addresses afterwards. From empty tables that
+        takes two links; from those of an earlier build, one, unless a symbol came or went. Where the debug data of an
+        image must be described first, always two.
+
+        draft: the first image cannot be the last
+        describe: makes objects to link in (BTF) of the debug data of the first image, whose name it is given
+        say: tells the user of a step, a verb and a file
+        Raises InputError if a tool fails, the tables never fit, or the filled image does not decode to its own symbols.
+        """
+        draft = draft or describe is not None
+        made: Tables | None = None
+        described: list[str] = []
+        for number in range(first, MAXIMUM_LINKS + 1):
+            drafted = draft and number == first
+            self.assemble(number - 1)
+            say("LD", NAMES.image(number))
+            self.link(number, drafted, describe is not None, described)
+            say("KSYMS", NAMES.source(number))
+            found = Ranges([], []) if self.contents.thick is None else self.ranges(number)
+            previous, made = made, self.tables(number, found, made)
+            if previous is None:
+                errors.warn(made.warnings)
+            if not drafted and self.fits(number):
+                fill(self.path(NAMES.image(number)), made)
+                return number
+            if number == first and describe is not None:
+                described = describe(NAMES.image(number))
+        raise InputError(
+            f"the tables still change size after {MAXIMUM_LINKS} links",
+            path=self.path(NAMES.image(MAXIMUM_LINKS)),
+            cure="compare the .tmp_vmlinux images with nm -n to see which symbols come and go",
+        )
+
+    def _source(self, number: int, included: int) -> str:
+        """The source of a pass, including the blob of another."""
+        text = files.read_text(self.path(NAMES.source(number)))
+        return text.replace(NAMES.blob(number), NAMES.blob(included))
+
+    def _write(self, number: int, source: str, blob: bytes) -> None:
+        # If this is interrupted, no source may be left with the blob of another: the next build would begin with both.
+        Path(self.path(NAMES.source(number))).unlink(missing_ok=True)
+        files.write(self.path(NAMES.blob(number)), blob)
+        files.write(self.path(NAMES.source(number)), source)

@@ -1,0 +1,95 @@
+"""How an image is linked and its tables are assembled: the variables that make exports enter, commands leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kallmodsyms.link import exports
+
+_NOT_IN_A_DRAFT = ("--emit-relocs", "--build-id")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is linked and its tables are assembled. Commands are argument lists, run in the build directory.
+
+    linker: program and flags, the linker script included
+    inputs: what is linked, archives and grouping included
+    libraries: what comes after everything else (UML links against the C library)
+    through_compiler: whether `linker` is a compiler driver, so that linker flags need `-Wl,`
+    assembler: program and flags that turn a `.S` into a `.o`
+    """
+
+    linker: tuple[str, ...]
+    inputs: tuple[str, ...]
+    libraries: tuple[str, ...]
+    through_compiler: bool
+    assembler: tuple[str, ...]
+
+    @property
+    def relocatable(self) -> bool:
+        """Whether the tree has linked all objects into vmlinux.o, which is all that the image is linked from."""
+        return "vmlinux.o" in self.inputs
+
+    def link_command(
+        self, output: str, map_file: str, extra: Sequence[str] = (), draft: bool = False, debug: bool = False
+    ) -> list[str]:
+        """The command that links `output`, with the objects `extra` last, and writes the linker's map to `map_file`.
+
+        draft: the image is wanted for its symbols alone, so debug data, relocations and build id are left out
+        debug: the debug data stay even in a draft
+        """
+        flags = [f"-Map={map_file}", *(["--strip-debug"] if draft and not debug else [])]
+        return [
+            *(word for word in self.linker if not (draft and word.removeprefix("-Wl,").startswith(_NOT_IN_A_DRAFT))),
+            *(f"-Wl,{flag}" if self.through_compiler else flag for flag in flags),
+            "-o",
+            output,
+            *self.inputs,
+            *extra,
+            *self.libraries,
+        ]
+
+    def assemble_command(self, source: str, output: str) -> list[str]:
+        """The command that assembles `source`, which the C preprocessor sees first."""
+        return [*self.assembler, "-c", "-o", output, source]
+
+
+def of(environment: Mapping[str, str], config: Mapping[str, str], extra_objects: Sequence[str] = ()) -> Recipe:
+    """The recipe that the exported variables of a top Makefile ask for.
+
+    environment: what make exports (LD, KBUILD_LDFLAGS, KBUILD_LDS, KBUILD_VMLINUX_LIBS, CC, KBUILD_AFLAGS …)
+    config: the configuration's values, as in auto.conf
+    extra_objects: linked unconditionally after the archive (version-timestamp.o, .vmlinux.export.o)
+    """
+
+    def words(*names: str) -> list[str]:
+        return exports.words(environment, *names)
+
+    # The tree has linked everything into vmlinux.o, and objtool has changed that since: so it must be linked.
+    relocatable = "LTO_CLANG" in config or "X86_KERNEL_IBT" in config
+    archive = "vmlinux.o" if relocatable else "vmlinux.a"
+    libraries = [] if relocatable else words("KBUILD_VMLINUX_LIBS")
+    user_mode = environment.get("SRCARCH") == "um"
+    prefix = "-Wl," if user_mode else ""
+    linker = words("CC", "CFLAGS_vmlinux") if user_mode else words("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux")
+    script = Path(environment.get("objtree", ".")) / environment["KBUILD_LDS"]
+    return Recipe(
+        linker=(*linker, f"{prefix}--script={script}"),
+        inputs=(
+            f"{prefix}--whole-archive",
+            archive,
+            *extra_objects,
+            f"{prefix}--no-whole-archive",
+            f"{prefix}--start-group",
+            *libraries,
+            f"{prefix}--end-group",
+        ),
+        libraries=("-lutil", "-lrt", "-lpthread") if user_mode else (),
+        through_compiler=user_mode,
+        assembler=tuple(
+            words("CC", "NOSTDINC_FLAGS", "LINUXINCLUDE", "KBUILD_CPPFLAGS", "KBUILD_AFLAGS", "KBUILD_AFLAGS_KERNEL")
+        ),
+    )

@@ -1,0 +1,69 @@
+"""What vmlinux.o does not tell: vmlinux.a and libraries enter; where each object went, and its functions, leave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kallmodsyms import files
+from kallmodsyms.link.exports import Exports
+from kallmodsyms.programs import run
+
+
+@dataclass(frozen=True)
+class Relocatable:
+    """What is known of the objects in vmlinux.o; nothing, where the image is linked from the objects themselves.
+
+    object_map: the map of the `ld -r` that made vmlinux.o
+    functions: of each object that link-time optimisation compiled, as `linkmap.read` wants them
+    """
+
+    object_map: str | os.PathLike[str] | None = None
+    functions: Mapping[str, frozenset[str]] | None = None
+
+
+NOTHING = Relocatable()
+
+
+def read(exports: Exports) -> Relocatable:
+    """What there is to know of the vmlinux.o in the current directory. Raises InputError if a tool fails."""
+    return Relocatable(_object_map(exports), _functions(exports) if "LTO_CLANG" in exports.config else None)
+
+
+def _object_map(exports: Exports) -> str:
+    """The map of the `ld -r` that made vmlinux.o.
+
+    Where the tree keeps none (it does for CONFIG_BUILTIN_MODULE_RANGES), the same link is done once more for its map;
+    objtool, which ran after the first, adds sections and moves nothing.
+    """
+    kept = "vmlinux.o.map"
+    thin = "LTO_CLANG_THIN" in exports.config
+    if not thin and os.path.exists(kept) and os.path.getmtime(kept) >= os.path.getmtime("vmlinux.a"):
+        return kept
+    made, output = ".tmp_vmlinux.o.map", ".tmp_vmlinux.o"
+    exports.say("LD", made)
+    script = ["-T", ".tmp_initcalls.lds"] if "LTO_CLANG" in exports.config else []
+    # With a cache LLD has a name for each object that it compiles, and not one for all of them.
+    script += ["--thinlto-cache-dir=.tmp_vmlinux.lto"] if thin else []
+    libraries = exports.words("KBUILD_VMLINUX_LIBS")
+    whole = ["--whole-archive", "vmlinux.a", "--no-whole-archive", "--start-group", *libraries, "--end-group"]
+    run([*exports.tool("LD"), *exports.words("KBUILD_LDFLAGS"), "-r", f"-Map={made}", "-o", output, *script, *whole])
+    os.unlink(output)
+    return made
+
+
+def _functions(exports: Exports) -> dict[str, frozenset[str]]:
+    """The functions of each object, by nm: the linker compiled the objects, and its map names files of its own."""
+    objects: list[str] = []
+    for archive in ("vmlinux.a", *exports.words("KBUILD_VMLINUX_LIBS")):
+        run([*exports.tool("AR"), "t", archive], output=".tmp_vmlinux.objects")
+        objects += files.read_text(".tmp_vmlinux.objects").split()
+    run([*exports.tool("NM"), "-A", "--defined-only", *objects], output=".tmp_vmlinux.functions", quiet=True)
+    found: dict[str, set[str]] = {}
+    for line in files.read_text(".tmp_vmlinux.functions").splitlines():
+        path, _, symbol = line.partition(": ")
+        letter, name = symbol.split(" ")[-2:]
+        if letter in "tTwW":
+            found.setdefault(path, set()).add(name)
+    return {path: frozenset(names) for path, names in found.items()}
