@@ -5,7 +5,6 @@ Each module knows only those above it:
 lines         text -> logical lines
 functions     functions of text
 promises      what a shell command will have printed
-wildcards     pattern -> names of files
 scope         variables, and all else that an expansion looks at
 program       logical lines -> what each of them is
 sources       path -> program
@@ -20,7 +19,7 @@ from kallmodsyms.make.program import Program
 from kallmodsyms.make.promises import MARK, Promises, anonymous, process_environment
 from kallmodsyms.make.scope import Origin, Variable
 from kallmodsyms.make.sources import Sources, include_directories
-from kallmodsyms.make.wildcards import glob
+from kallmodsyms.wildcards import glob
 
 __all__ = [
     "MARK",

@@ -17,7 +17,7 @@ from kallmodsyms.make.program import Kind, Line, Program, first_word, is_target_
 from kallmodsyms.make.promises import Promises
 from kallmodsyms.make.scope import Origin, Scope, Variable
 from kallmodsyms.make.sources import Sources, include_directories
-from kallmodsyms.make.wildcards import has_magic
+from kallmodsyms.wildcards import has_magic
 
 DEEPEST_INCLUDE = 100
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from kallmodsyms.errors import InputError
 from kallmodsyms.make.functions import ArgumentError
 from kallmodsyms.make.promises import MARK, Promises, process_environment
-from kallmodsyms.make.wildcards import glob
+from kallmodsyms.wildcards import glob
 
 VERSION = "4.3"
 FEATURES = (

@@ -1,0 +1,56 @@
+"""A module of this package in, the files of it that its work depends on out: itself and what it imports, however far
+down.
+
+A step that one of these files does is not up to date any more when the file changes.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+_NAME = PACKAGE.name
+_IMPORT = re.compile(rf"^\s*(?:from ({_NAME}[\w.]*) import (\([^)]*\)|[^\n]*)|import ({_NAME}[\w.]*))", re.MULTILINE)
+
+
+@functools.cache
+def files_of(*modules: str) -> str:
+    """The files behind some modules: the name of the fact `code`. Sorted, relative to the package, blanks between them.
+
+    >>> files_of("kallmodsyms.wildcards", "kallmodsyms.linkmap.records")
+    'linkmap/records.py wildcards.py'
+    """
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        file = _file(waiting.pop())
+        if file is not None and file not in found:
+            found.add(file)
+            waiting += _imported((PACKAGE / file).read_text(encoding="utf-8"))
+    return " ".join(sorted(found))
+
+
+def _imported(text: str) -> list[str]:
+    modules = []
+    for origin, names, whole in _IMPORT.findall(text):
+        modules.append(origin or whole)
+        # `from package import module` names a file, too.
+        modules += [f"{origin}.{name}" for name in re.findall(r"\w+", names)]
+    return modules
+
+
+def _file(module: str) -> str | None:
+    """The file of a module; None for what is none, such as a function of one."""
+    path = "/".join(module.split(".")[1:])
+    return next((file for file in (f"{path}/__init__.py", f"{path}.py") if file in _files()), None)
+
+
+@functools.cache
+def _files() -> frozenset[str]:
+    folders = (os.path.relpath(folder, PACKAGE) for folder, _, _ in os.walk(PACKAGE))
+    return frozenset(
+        os.path.normpath(os.path.join(folder, name)) for folder in folders for name in os.listdir(PACKAGE / folder)
+    )

@@ -1,0 +1,144 @@
+"""Steps: what one does, reads and writes, in; whether it must run, and its run, out.
+
+    Step        one step of a build, declared
+    Builder     runs steps, or shows that they need not run; every run leaves a record in the ledger
+    Plan        steps that depend on each other by the files that they write
+
+**What a run is worth.** The values that a step saw are those before it ran. A file that was written since it began is
+recorded as changed while it ran, so that the step runs again; so is one that it only found out about (a header). A
+step that fails leaves no record: the last good one stays, and holds if everything is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kallmodsyms import code
+from kallmodsyms.facts import CHANGED, Fact, World
+from kallmodsyms.ledger import Done, Ledger
+
+Seen = Fact | tuple[str, str]
+"""What a step found out while it ran: a fact, or the kind and name of one, whose value is looked up."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    name: what it is called, `compile:fs/ext4/inode.o`
+    words: what it does, in words: those of its command, or its options
+    run: does it; gives what it found out on the way, besides what is declared here
+    reads, writes: files, relative to the build directory or absolute
+    sees: kinds and names of other facts that decide what comes of it
+    modules: of this package, that do the work; none for what an outside program does
+    after: steps that come before, although it reads nothing of theirs
+    once: it runs only where an output does not exist
+    always: why it runs each time, if it does
+    """
+
+    name: str
+    words: tuple[str, ...]
+    run: Callable[[], Iterable[Seen] | None]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    sees: tuple[tuple[str, str], ...] = ()
+    modules: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    once: bool = False
+    always: str | None = None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """All of its declaration: another one is another step."""
+        return (*self.words, "<", *self.reads, ">", *self.writes)
+
+
+class Builder:
+    """Runs steps in one build directory. `world` is what they see, in place of the ledger's own."""
+
+    def __init__(self, ledger: Ledger, world: World | None = None) -> None:
+        self.ledger = ledger
+        self.world = world or ledger.world
+
+    def why(self, step: Step) -> str | None:
+        """Why a step must run, or None."""
+        if step.once:
+            gone = [name for name in step.writes if self.world.look("file", name) is None]
+            return f"{gone[0]} does not exist" if gone else None
+        self.ledger.refresh()
+        return step.always or self.ledger.why(step.name, step.identity, self.world)
+
+    def ensure(self, step: Step) -> str | None:
+        """Run a step if it must run; why it did, or None."""
+        reason = self.why(step)
+        if reason is not None:
+            self.run(step)
+        return reason
+
+    def run(self, step: Step) -> None:
+        """Run a step and keep a record of it. What it raises is passed on."""
+        files, world = self.world.files, self.world
+        start = files.start(step.reads)
+        declared: list[tuple[str, str]] = [("file", name) for name in step.reads]
+        declared += step.sees
+        if step.modules:
+            declared.append(("code", code.files_of(*step.modules)))
+        seen = {key: world.look(*key) for key in declared}
+        try:
+            found = list(step.run() or ())
+        finally:
+            world.forget(*(() if step.always else step.writes))
+        for one in found:
+            key = (one[0], one[1])
+            if key not in seen:
+                seen[key] = one.value if isinstance(one, Fact) else world.look(*key)
+        written = set(step.writes)
+        if start is not None:
+            for kind, name in seen:
+                if kind == "file" and name not in written and files.changed_since(name, start):
+                    seen[kind, name] = CHANGED
+        reads = [Fact(*key, value) for key, value in seen.items()]
+        writes = [Fact("file", name, world.look("file", name)) for name in step.writes]
+        self.ledger.append([Done(step.name, step.identity, reads, writes)])
+
+
+@dataclass
+class Plan:
+    """Steps by name, in an order in which they can run, and who writes which file."""
+
+    builder: Builder
+    steps: dict[str, Step] = field(default_factory=dict)
+    writers: dict[str, str] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
+
+    def add(self, steps: Iterable[Step]) -> Sequence[Step]:
+        """Take over steps."""
+        added = list(steps)
+        for step in added:
+            self.steps[step.name] = step
+            self.writers |= dict.fromkeys(step.writes, step.name)
+        return added
+
+    def before(self, step: Step) -> list[str]:
+        """The steps whose outputs a step reads, in order."""
+        return list(dict.fromkeys(self.writers[name] for name in step.reads if name in self.writers))
+
+    def why(self, name: str) -> str | None:
+        """Why a step must run; or that this is not decided before another one ran; or None."""
+        if name in self._settled:
+            return None
+        step = self.steps[name]
+        reason = self.builder.why(step)
+        if reason is None:
+            for earlier in self.before(step):
+                if (cause := self.why(earlier)) is not None:
+                    return cause if cause.startswith("undecided") else f"undecided until {earlier} ran: {cause}"
+            self._settled.add(name)
+        return reason
+
+    def run(self, name: str) -> None:
+        """Run a step."""
+        self._settled.discard(name)
+        self.builder.run(self.steps[name])
+        self._settled.add(name)
