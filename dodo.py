@@ -1,29 +1,31 @@
-"""The task graph of kallmodsyms. Wires tasks, nothing more: what they do is in pipeline/kallmodsyms/tasks.py.
+"""The task graph of kallmodsyms. Wires tasks, nothing more: what they do is in pipeline/kallmodsyms/plan/.
 
 doit                                          the toy kernel
 doit profile=config/linux-small.yaml tree=DIR a real Linux tree
 doit list --all                               every task; doit info TASK says why it would run
 """
 
-from doit import get_var
-
 from kallmodsyms import tasks
 
-BUILD = tasks.build(__file__, get_var)
-DOIT_CONFIG = BUILD.doit_config()
+GRAPH = tasks.graph(__file__)
+DOIT_CONFIG = GRAPH.config()
 
-task_config = BUILD.config
-task_tristate_conf = BUILD.tristate_conf
-task_auto_conf = BUILD.auto_conf
-task_modules_thick = BUILD.modules_thick
-task_compile = BUILD.compile
-task_linker_script = BUILD.linker_script
-task_archive = BUILD.archive
-task_modules = BUILD.modules
-task_link = BUILD.link
-task_ranges = BUILD.ranges
-task_tables = BUILD.tables
-task_assemble = BUILD.assemble
-task_vmlinux = BUILD.vmlinux
-task_listing = BUILD.listing
-task_bzimage = BUILD.bzimage
+task_config = GRAPH.tasks("config", ".config: made of the profile's configuration, where there is none yet")
+task_tristate_conf = GRAPH.tasks("tristate_conf", "include/config/tristate.conf: the tristate symbols that are not n")
+task_auto_conf = GRAPH.tasks("auto_conf", "auto.conf and autoconf.h: the configuration for makefiles and for C")
+task_modules_thick = GRAPH.tasks(
+    "modules_thick", "modules_thick.builtin: the modules that are built in, and their objects"
+)
+task_compile = GRAPH.tasks("compile", "one task an object")
+task_linker_script = GRAPH.tasks("linker_script", "the linker script, through the C preprocessor")
+task_archive = GRAPH.tasks("archive", "vmlinux.a, a thin archive of everything built in, and each lib.a")
+task_modules = GRAPH.tasks("modules", "the loadable modules")
+task_link = GRAPH.tasks("link", "the images before the final one, each linked with the tables of the one before")
+task_ranges = GRAPH.tasks("ranges", "which object each address range of an image came from")
+task_tables = GRAPH.tasks(
+    "tables", "the kallsyms tables of each image, as assembler source; those of image 0 are empty"
+)
+task_assemble = GRAPH.tasks("assemble", "the tables as objects to link in")
+task_vmlinux = GRAPH.tasks("vmlinux", "the final image, with its tables filled in and checked, and System.map")
+task_listing = GRAPH.tasks("listing", "kallmodsyms: the /proc/kallmodsyms listing, decoded from vmlinux")
+task_bzimage = GRAPH.tasks("bzimage", "the compressed kernel, by the tree's make")

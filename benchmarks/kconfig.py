@@ -23,9 +23,11 @@ from kallmodsyms import kbuild
 OURS = """
 import json, sys
 from kallmodsyms import kconfig
-tree, objdir, arch, cache = sys.argv[1:]
+from kallmodsyms.ledger import Ledger
+tree, objdir, arch, kept = sys.argv[1:]
 environment = json.load(open(f"{objdir}/.kconfig-environment.json"))
-found = kconfig.load(tree, f"{objdir}/.config", arch, environment, cache=cache)
+ledger = Ledger(kept, tree, objdir)
+found = kconfig.load(tree, f"{objdir}/.config", arch, environment, ledger=ledger)
 kconfig.auto_conf(found)
 print(found.reread, file=sys.stderr)
 """
@@ -35,7 +37,7 @@ import kconfiglib
 class Kconfig(kconfiglib.Kconfig):
     def _open(self, name, mode):
         return io.StringIO(open(name).read().replace("\\n\\tmodules\\n", "\\n\\toption modules\\n"))
-tree, objdir, arch, cache = sys.argv[1:]
+tree, objdir, arch, kept = sys.argv[1:]
 os.environ.update(json.load(open(f"{objdir}/.kconfig-environment.json")), srctree=tree)
 os.chdir(objdir)
 found = Kconfig(warn=False)
@@ -57,9 +59,9 @@ def main() -> None:
     if not (objdir / ".config").is_file():
         subprocess.run([*make, "defconfig"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*make, "syncconfig"], check=True, stdout=subprocess.DEVNULL)
-    environment = {**os.environ, **kbuild.environment(tree, objdir, options.arch)}
+    environment = {**os.environ, **kbuild.environment(kbuild.place(tree, objdir, options.arch))}
     (objdir / ".kconfig-environment.json").write_text(json.dumps(environment))
-    config, cache = objdir / ".config", objdir / ".kconfig-benchmark.cache"
+    config, kept = objdir / ".config", objdir / ".kconfig-benchmark/ledger"
     original = config.read_text()
     flips = (original.replace("CONFIG_EXT4_FS=y", "CONFIG_EXT4_FS=m"), original)
 
@@ -68,17 +70,17 @@ def main() -> None:
 
     conf = [objdir / "scripts/kconfig/conf", "-s", "--syncconfig", "Kconfig"]
     python = [sys.executable, "-c"]
-    arguments = [tree, objdir, options.arch, cache]
+    arguments = [tree, objdir, options.arch, kept]
     cases: list[tuple[str, list, Callable[[int], object]]] = [
         ("conf --syncconfig", conf, lambda number: None),
         ("plain kconfiglib", [*python, PLAIN, *arguments], lambda number: None),
-        ("ours, first", [*python, OURS, *arguments], lambda number: cache.unlink(missing_ok=True)),
+        ("ours, first", [*python, OURS, *arguments], lambda number: kept.unlink(missing_ok=True)),
         ("ours, again", [*python, OURS, *arguments], lambda number: None),
         ("ours, EXT4_FS flips", [*python, OURS, *arguments], flipped),
     ]
     for name, command, prepare in cases:
         measured = [run(command, objdir, environment, prepare, number) for number in range(options.runs)]
-        seconds, kilobytes = (min(column) for column in zip(*measured))
+        seconds, kilobytes = (min(column) for column in zip(*measured, strict=True))
         print(f"{name:<20} {seconds:6.2f} s   {kilobytes // 1024:4} MiB")
     config.write_text(original)
 

@@ -2,9 +2,10 @@
 
     python benchmarks/link.py --tree linux-source-6.1 --objdir build/linux-small [--arch x86] [--runs 3]
 
-Both run as make's cmd_link_vmlinux in a build directory whose objects are there, ours with the thick list that was made before. "ours, first" begins without tables of an earlier build,
-"ours, again" with them. Of the time, on the clock and of the processors, the minimum of the runs counts; memory is the largest of any one
-process. The old vmlinux is put back.
+Both run as make's cmd_link_vmlinux in a build directory whose objects are there, ours with the thick list that was
+made before. "ours, first" begins without tables of an earlier build, "ours, again" with them. Of the time, on the
+clock and of the processors, the minimum of the runs counts; memory is the largest of any one process. The old vmlinux
+is put back.
 """
 
 from __future__ import annotations
@@ -74,12 +75,13 @@ def main() -> None:
         finally:
             for path in kept:
                 shutil.copy2(path, options.objdir)
-    best = {name: Cost(*(min(column) for column in zip(*rows))) for name, rows in costs.items()}
+    best = {name: Cost(*(min(column) for column in zip(*rows, strict=True))) for name, rows in costs.items()}
     theirs = best["theirs"]
     for name, cost in best.items():
+        memory = max(one.kilobytes for one in costs[name]) // 1024
         print(
             f"{name:<12} {cost.seconds:6.2f} s   {cost.seconds / theirs.seconds:4.2f} of theirs   "
-            f"processor {cost.processor:6.2f} s   {cost.processor / theirs.processor:4.2f}   {max(one.kilobytes for one in costs[name]) // 1024} MiB"
+            f"processor {cost.processor:6.2f} s   {cost.processor / theirs.processor:4.2f}   {memory} MiB"
         )
 
 

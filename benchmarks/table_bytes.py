@@ -1,11 +1,12 @@
-"""What the tables of one kernel cost in bytes: the series' encoding and ours, from the same image, ranges and thick list.
+"""What the tables of one kernel cost in bytes: the series' encoding and ours, from one image, ranges and thick list.
 
-    python benchmarks/table_bytes.py --vmlinux VMLINUX --ranges .tmp_vmlinux.ranges --thick modules_thick.builtin --tree TREE
+    python benchmarks/table_bytes.py --tree TREE --vmlinux VMLINUX --ranges .tmp_vmlinux.ranges \\
+        --thick modules_thick.builtin
 
-The series' encoding is counted, not built, by its rules (shared/FORMATS.md, section 4): one entry of eight bytes for each piece of text,
-neighbours fused if they are of the same object or both of objects that no module has; no ends; the same table of names.
-Its sizes are a word a symbol; the sparse form that its letter proposes has eight bytes for each symbol that does not end where the next
-one begins.
+The series' encoding is counted, not built, by its rules (shared/FORMATS.md, section 4): one entry of eight bytes for
+each piece of text, neighbours fused if they are of the same object or both of objects that no module has; no ends;
+the same table of names. Its sizes are a word a symbol; the sparse form that its letter proposes has eight bytes for
+each symbol that does not end where the next one begins.
 """
 
 from __future__ import annotations
@@ -46,12 +47,15 @@ def main() -> None:
     entries = len(list(groupby(path if path in lists else None for path in in_text)))
     values = whose.of_runs.tolist()
     ends = sum(
-        1 for before, value, after in zip(values, values[1:], [*values[2:], 0]) if before and not value and after
+        1
+        for before, value, after in zip(values, values[1:], [*values[2:], 0], strict=False)
+        if before and not value and after
     )
     names = bytes_of["kallsyms_module_names"]
     series, ours = 8 * entries + names, 8 * len(values) + names + bytes_of["kallsyms_module_exceptions"]
     print(
-        f"{arguments.vmlinux.name}: {count:,} symbols in the tables, {owned:,} of them in built-in modules, {len(in_text):,} pieces of text"
+        f"{arguments.vmlinux.name}: {count:,} symbols in the tables, {owned:,} of them in built-in modules, "
+        f"{len(in_text):,} pieces of text"
     )
     print(f"series: {entries:5} entries, {series:7,} bytes, {series / owned:.3f} a symbol of a module")
     print(f"ours:   {len(values):5} entries, {ours:7,} bytes, {ours / owned:.3f} a symbol of a module")

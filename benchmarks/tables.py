@@ -1,11 +1,12 @@
-"""Symbols to object file: the kernel's way (mksysmap, scripts/kallsyms, the assembler) and ours, in one run on one image.
+"""Symbols to object file: the kernel's way (mksysmap, scripts/kallsyms, the assembler) and ours, on one image.
 
     python benchmarks/tables.py --tree linux-source-6.1 [--vmlinux VMLINUX] [--repeat 5]
     python benchmarks/tables.py --tree linux-source-6.1 --synthetic
 
-Without --vmlinux an image of 100,000 symbols is made of names found in the tree. The kernel does the same work for every link pass. Of
-ours, the first pass is a process of its own, interpreter and imports included; a later pass is one more round in a process that has done
-the first, as in a link. Figures are minima over the repetitions, in seconds on the clock and of the processors.
+Without --vmlinux an image of 100,000 symbols is made of names found in the tree. The kernel does the same work for
+every link pass. Of ours, the first pass is a process of its own, interpreter and imports included; a later pass is
+one more round in a process that has done the first, as in a link. Figures are minima over the repetitions, in seconds
+on the clock and of the processors.
 
 --synthetic shows that time grows linearly with the number of symbols, and the peak memory of a million.
 Exit status 1 if a target of the project is missed.
@@ -134,13 +135,14 @@ def compare(tree: Path, image: Path, directory: Path, repeat: int) -> bool:
     theirs = kernel_way(tree, image, directory)
     command = [sys.executable, __file__, "--tree", tree, "--vmlinux", image, "--passes-in", directory]
     rounds = []
+    said: list[bytes] = []
     for _ in range(repeat):
         reference = timed(theirs)
-        said: list[bytes] = []
+        said.clear()
         both = timed(lambda: said.append(subprocess.run(command, capture_output=True, check=True).stdout))
         later = np.array(said[0].split(), float)
         rounds.append((reference, both - later, later))
-    reference, first, later = (np.min(column, axis=0) for column in zip(*rounds))
+    reference, first, later = (np.min(column, axis=0) for column in zip(*rounds, strict=True))
     print(f"{image.name}: {len(symbols.read(image)):,} symbols; {tree.name}; minimum of {repeat}")
     print("                                            clock                     processor")
     print(f"mksysmap + scripts/kallsyms + assembler   {reference[0]:6.2f} s                  {reference[1]:6.2f} s")
@@ -150,13 +152,17 @@ def compare(tree: Path, image: Path, directory: Path, repeat: int) -> bool:
     ):
         clock, processor = cost / reference
         print(
-            f"ours, {name:35} {cost[0]:6.2f} s, {clock:.2f} of it   {cost[1]:6.2f} s, {processor:.2f} of it   target {target}"
+            f"ours, {name:35} {cost[0]:6.2f} s, {clock:.2f} of it   "
+            f"{cost[1]:6.2f} s, {processor:.2f} of it   target {target}"
         )
     return bool((first <= FIRST_TARGET * reference).all() and (later <= LATER_TARGET * reference).all())
 
 
 def synthetic(tree: Path, count: int) -> tuple[float, int]:
-    """Processor seconds and peak MiB of a first pass over `count` symbols, without the assembler; memory is the whole process's."""
+    """Processor seconds and peak MiB of a first pass over `count` symbols, without the assembler.
+
+    Memory is that of the whole process.
+    """
     choose, known = random.Random(count), names_of(tree)
     names = [b"%b_%b%d" % (choose.choice(known), choose.choice(known)[:12], number) for number in range(count)]
     drawn = symbols.SymbolTable(
@@ -178,9 +184,8 @@ def grow(tree: Path) -> bool:
         command = [sys.executable, __file__, "--tree", tree, "--count", str(count)]
         seconds, memory = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
         rows.append((float(seconds) / count, int(memory)))
-        print(
-            f"{count:>9,} symbols {float(seconds):6.2f} s  {float(seconds) / count * 1e6:5.1f} us a symbol  {int(memory):5} MiB at most"
-        )
+        each = float(seconds) / count * 1e6
+        print(f"{count:>9,} symbols {float(seconds):6.2f} s  {each:5.1f} us a symbol  {int(memory):5} MiB at most")
     return rows[-1][1] < MEMORY_TARGET and rows[-1][0] < 1.5 * rows[0][0]
 
 

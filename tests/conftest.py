@@ -1,7 +1,8 @@
 """Fixtures shared by all tests: where the real kernel trees are.
 
-`linux-source-6.1` and `linux-source-6.12` are Debian packages that leave a tarball under /usr/src. It is unpacked once, beside the
-other caches of the user, and never modified; set KALLMODSYMS_TREES to use a directory that already holds the unpacked trees.
+`linux-source-6.1` and `linux-source-6.12` are Debian packages that leave a tarball under /usr/src. It is unpacked once,
+beside the other caches of the user, and never modified; set KALLMODSYMS_TREES to use a directory that already holds the
+unpacked trees.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from pathlib import Path
 
 
 def run(tree: Path, objdir: Path, command: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """The outcome of a shell command in a build directory, with all that the top Makefile exports; `words` are for make's command line.
+    """The outcome of a shell command in a build directory, with all that the top Makefile exports.
 
+    words: for make's command line
     The target `image_name` needs nothing, and its recipe is `echo $(KBUILD_IMAGE)`.
     """
     make = [

@@ -1,7 +1,8 @@
 """What GNU make and a tree's own scripts say about each directory, and the same of a `KernelTree`, in one form.
 
-The oracle is the tree's build itself: its top Makefile runs a make in the top directory that reads scripts/Makefile.build with all
-that it includes, prints the lists it computed, and starts the same in every directory below, with the tree's own arguments.
+The oracle is the tree's build itself: its top Makefile runs a make in the top directory that reads
+scripts/Makefile.build with all that it includes, prints the lists it computed, and starts the same in every directory
+below, with the tree's own arguments.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class Plain:
 
 
 def configuration_of(tree: Path, objdir: Path) -> Plain:
-    """The configuration in a build directory, read from auto.conf alone; tristate symbols by a search of the Kconfig files."""
+    """The configuration in a build directory, by auto.conf alone; tristate symbols by a search of the Kconfig files."""
     values = {}
     for line in (objdir / "include/config/auto.conf").read_text().splitlines():
         if line.startswith("CONFIG_"):
@@ -202,7 +203,7 @@ def tristate_symbols(tree: Path) -> frozenset[str]:
 
 
 def _archives(entries: Iterable[str], built_in: bool) -> tuple[str, ...]:
-    """Entries as Makefile.lib rewrites them: a directory of a built-in one is its built-in.a, another one is left out."""
+    """Entries as Makefile.lib rewrites them: a directory of a built-in one is its built-in.a, another is left out."""
     words = [entry + "built-in.a" if entry.endswith("/") else entry for entry in entries]
     return tuple(word for word in words if built_in or not word.endswith("/built-in.a"))
 

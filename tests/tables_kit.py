@@ -1,6 +1,6 @@
 """What the tests of the table generator share: small images with tables, made with the real assembler and linker.
 
-`image` turns Tables into an ELF file that the reader can open; `TARGETS` are the word sizes and byte orders to do it in.
+`image` turns Tables into an ELF file that the reader can open; `TARGETS` are the word sizes and byte orders for that.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_the_file_and_nothing_else_is_printed(built):
 
 
 def test_no_kernel(tmp_path):
-    cure = "name the directory where a kernel was built, or build it first"
+    cure = "give a directory in which a kernel was built, or build one there"
     assert command(tmp_path) == (1, b"", f"kallmodsyms: {tmp_path}/vmlinux: does not exist\n  {cure}\n")
 
 
@@ -56,12 +56,12 @@ def test_no_qemu(built, tmp_path):
 
 
 def test_no_busybox(built, tmp_path):
-    message = "kallmodsyms: busybox is not on the PATH\n  apt-get install busybox-static, or name one with --busybox\n"
+    message = "kallmodsyms: busybox is not on the PATH\n  apt-get install busybox-static, or give one with --busybox\n"
     assert command(built, PATH=str(tmp_path)) == (1, b"", message)
 
 
 def test_busybox_needs_libraries(built):
-    assert refused(built, busybox="/bin/ls").startswith("/bin/ls: is not linked statically\n")
+    assert refused(built, busybox="/bin/ls").startswith("/bin/ls: is not statically linked\n")
 
 
 def test_busybox_of_another_machine(built, tmp_path):
@@ -69,7 +69,7 @@ def test_busybox_of_another_machine(built, tmp_path):
     program[18] = 3  # e_machine: i386
     (tmp_path / "busybox").write_bytes(program)
     assert refused(built, busybox=tmp_path / "busybox").startswith(
-        f"{tmp_path}/busybox: is not for the machine of {built}/vmlinux\n"
+        f"{tmp_path}/busybox: is for another machine than {built}/vmlinux\n"
     )
 
 
@@ -81,7 +81,7 @@ def test_a_kernel_without_the_file(built, copied):
 
 def test_an_option_is_missing(copied):
     without(copied, "SERIAL_8250_CONSOLE")
-    assert refused(copied) == f"{copied}/.config: CONFIG_SERIAL_8250_CONSOLE is not set, but a boot needs it"
+    assert refused(copied) == f"{copied}/.config: CONFIG_SERIAL_8250_CONSOLE is not set, but booting needs it"
 
 
 def test_a_kernel_that_only_a_boot_loader_starts(copied):
@@ -91,7 +91,7 @@ def test_a_kernel_that_only_a_boot_loader_starts(copied):
 
 def test_a_kernel_for_another_machine(copied):
     without(copied, "X86")
-    said = f"{copied}/vmlinux: is for neither x86 nor User Mode Linux; no other kernel can be booted here"
+    said = f"{copied}/vmlinux: cannot be booted here: it is neither for x86 nor for User Mode Linux"
     assert refused(copied) == said
 
 
@@ -100,7 +100,7 @@ def test_a_kernel_that_panics(built):
         boot.run(built, ["/proc/kallmodsyms"], setup=boot.Setup(parameters="rdinit=/nowhere root=nothing"))
     message = str(caught.value)
     assert message.startswith(
-        f"{built}/vmlinux: the kernel stopped before it had read /proc/kallmodsyms; its last words:\n"
+        f"{built}/vmlinux: the kernel stopped before all of /proc/kallmodsyms was read; its last lines:\n"
     )
     assert "Kernel panic - not syncing: VFS: Unable to mount root fs" in message
 
@@ -109,11 +109,11 @@ def test_a_file_that_is_not_there(built):
     with pytest.raises(InputError) as caught:
         boot.run(built, ["/proc/nothing"])
     message = str(caught.value)
-    assert message.startswith(f"{built}/vmlinux: /proc/nothing cannot be read in the running kernel; its last words:\n")
+    assert message.startswith(f"{built}/vmlinux: /proc/nothing cannot be read in the running kernel; its last lines:\n")
     assert "cat: can't open '/proc/nothing': No such file or directory" in message
 
 
 def test_a_kernel_that_does_not_end(built):
     with pytest.raises(InputError) as caught:
         boot.run(built, [], commands="while :; do :; done", setup=boot.Setup(seconds=1))
-    assert str(caught.value).startswith("the kernel did not end within 1 s; its last words:\n")
+    assert str(caught.value).startswith("the kernel was still running after 1 s; its last lines:\n")

@@ -1,4 +1,6 @@
-"""/proc/kallmodsyms of kernels that differ from the small one in what the provider may depend on: each is built, booted, and read.
+"""/proc/kallmodsyms of kernels that differ from the small one in what the provider may depend on.
+
+Each is built, booted, and read.
 
 The oracles are the same boot's /proc/kallsyms, for every address and name, and our decoding of vmlinux, for every byte.
 """

@@ -1,4 +1,6 @@
-"""The command line: every stage alone, replayed on what the task graph made of the toy kernel; exit statuses; wrong inputs."""
+"""The command line: every stage alone, replayed on what the task graph made of the toy kernel; exit statuses; wrong
+inputs.
+"""
 
 import json
 import os
@@ -42,17 +44,17 @@ def test_thick(built):
 
 
 @pytest.mark.parametrize("step", ["tristate", "thick"])
-def test_a_damaged_file_of_answers_is_warned_of(built, step):
-    answers = built / ".kallmodsyms/commands.cache"
-    answers.parent.mkdir(exist_ok=True)
-    answers.write_bytes(b"garbage")
+def test_a_damaged_ledger_is_warned_of(built, step):
+    kept = built / ".kallmodsyms/ledger"
+    kept.write_bytes(b"garbage")
     _, said = run(step, "--tree", TOY, "--objdir", built, "--arch", "x86")
-    answers.unlink()
-    assert said == f"kallmodsyms: warning: {answers}: damaged, and ignored; it is written anew\n"
+    assert said == f"kallmodsyms: warning: {kept}: is damaged; it is begun anew\n"
 
 
 def test_ranges_and_tables_replay_the_series(built, tmp_path):
-    """Ranges, then tables from the ELF file and from nm's text of it. Only the ends of runs may differ: nm does not tell sections."""
+    """Ranges, then tables from the ELF file and from nm's text of it. Only the ends of runs may differ: nm does not
+    tell sections.
+    """
     image = built / "vmlinux"
     run("ranges", built / ".tmp_vmlinux2.map", "--image", image, "--directory", built, "-o", tmp_path / "ranges")
     assert (tmp_path / "ranges").read_text() == (built / ".tmp_vmlinux2.ranges").read_text()

@@ -1,5 +1,8 @@
-"""Attribution, module tables, sizes and the reader: what the tables of a linked image decode to against a plain symbol-by-symbol reading of
-the same pieces and thick list; damaged images against the error they must give."""
+"""Attribution, module tables, sizes and the reader.
+
+What the tables of a linked image decode to is compared with a plain symbol-by-symbol reading of the same pieces and
+thick list; what a damaged image gives, with the error that it must give.
+"""
 
 import dataclasses
 import itertools
@@ -59,7 +62,8 @@ def attributed(
 
 
 def runs(whose):
-    return [(start - TEXT, whose.lists[value]) for start, value in zip(whose.starts.tolist(), whose.of_runs.tolist())]
+    starts, values = whose.starts.tolist(), whose.of_runs.tolist()
+    return [(start - TEXT, whose.lists[value]) for start, value in zip(starts, values, strict=True)]
 
 
 def shown(decoded):
@@ -78,7 +82,7 @@ def test_runs_and_lists():
         Piece(TEXT + 0x700, TEXT + 0x800, "lib/crc-itu-t.o"),  # the last one: its end is a run too
     ]
     rows = [(piece.start, "t", f"f{number}") for number, piece in enumerate(pieces)]
-    found, whose, _ = attributed(rows, pieces)
+    _, whose, _ = attributed(rows, pieces)
     assert runs(whose) == [
         (0x100, ("ext4",)),
         (0x300, ()),
@@ -119,7 +123,7 @@ def test_two_sections_are_not_fused():
 
 
 def test_boundaries_are_exceptions(tmp_path):
-    """A marker of the linker script on a module's first byte; a label at the very end of an object, where the next one begins."""
+    """A marker of the linker script on a module's first byte; a label at an object's end, where the next one begins."""
     pieces = [Piece(TEXT, TEXT + 0x20, "fs/ext4/inode.o"), Piece(TEXT + 0x20, TEXT + 0x40, "lib/crc-itu-t.o")]
     rows = [
         (TEXT, "T", "__start"),
@@ -166,7 +170,11 @@ def test_text_of_nm_says_no_sections():
         ([("a",), (), ("b",), ("a",)], b"\0a\0b\0", {(): 0, ("a",): 1, ("b",): 3}),
         # A single name points into the list that has it; each list and name occurs once.
         ([("b",), ("a", "b"), ("c",)], b"\0\0\2a\0b\0c\0", {(): 0, ("a", "b"): 1, ("a",): 3, ("b",): 5, ("c",): 7}),
-        ([("a", "b"), ("a", "c")], b"\0\0\2a\0b\0\0\2a\0c\0", {(): 0, ("a", "b"): 1, ("a",): 3, ("b",): 5, ("a", "c"): 7, ("c",): 11}),
+        (
+            [("a", "b"), ("a", "c")],
+            b"\0\0\2a\0b\0\0\2a\0c\0",
+            {(): 0, ("a", "b"): 1, ("a",): 3, ("b",): 5, ("a", "c"): 7, ("c",): 11},
+        ),
     ],
 )  # fmt: skip
 def test_module_names(lists, names, offsets):
@@ -279,7 +287,10 @@ def test_size_codes():
 
 
 def test_listing(tmp_path):
-    """The lines of /proc/kallmodsyms and /proc/kallsyms: letters of owned symbols in lower case, a tab before the first bracket."""
+    """The lines of /proc/kallmodsyms and /proc/kallsyms.
+
+    Letters of owned symbols are in lower case, and there is a tab before the first bracket.
+    """
     pieces = [
         Piece(TEXT, TEXT + 0x40, "kernel/fork.o"),
         Piece(TEXT + 0x40, TEXT + 0x80, "drivers/net/common.o"),
@@ -302,12 +313,13 @@ def test_listing(tmp_path):
         b"ffffffff81000100 1234 D data\n"
     )
     assert decoded.kallsyms_listing() == (
-        b"ffffffff81000000 T _text\nffffffff81000000 T fork\nffffffff81000040 T lio\nffffffff81000080 W weak\nffffffff81000100 D data\n"
+        b"ffffffff81000000 T _text\nffffffff81000000 T fork\n"
+        b"ffffffff81000040 T lio\nffffffff81000080 W weak\nffffffff81000100 D data\n"
     )
 
 
 def test_objects_tell_equal_names_apart(tmp_path):
-    """The shortest ends of paths that differ, among symbols of one name in one list; nothing where the modules differ already."""
+    """Symbols of one name in one list get the shortest ends of paths that differ; nothing where the modules differ."""
     paths = [
         "arch/x86/core.o",
         "x86/core.o",
@@ -330,8 +342,8 @@ def test_objects_tell_equal_names_apart(tmp_path):
         decoded = reader.read(image(made, tmp_path / form, NATIVE, form))
         shown = [line.split(" ", 3)[3] for line in decoded.listing().decode().splitlines()]
         assert shown == [
-            "show\t{arch/x86/core.o}", "show\t{x86/core.o}", "show\t{fork.o}", "show\t[ext4] {inode.o}", "show\t[ext4] {super.o}", "alone\t[ext4]",
-            "show\t[crc_itu_t]", "show\t{fork.o}", "show", "show",
+            "show\t{arch/x86/core.o}", "show\t{x86/core.o}", "show\t{fork.o}", "show\t[ext4] {inode.o}",
+            "show\t[ext4] {super.o}", "alone\t[ext4]", "show\t[crc_itu_t]", "show\t{fork.o}", "show", "show",
         ]  # fmt: skip
         assert decoded.symbol(3).object == "inode.o" and decoded.symbol(5).object == ""
         assert list(decoded.rows()) == [decoded.symbol(index) for index in range(len(decoded))]
@@ -373,7 +385,7 @@ def test_absolute_percpu_symbols_stay(tmp_path):
         (TEXT + 16, "t", "f", 4),
     ]
     for base_relative in (False, True):
-        found, _, made = attributed(
+        _, _, made = attributed(
             rows,
             [Piece(TEXT, TEXT + 32, "fs/ext4/inode.o")],
             sizes="compact",
@@ -382,13 +394,15 @@ def test_absolute_percpu_symbols_stay(tmp_path):
         )
         decoded = reader.read(image(made, tmp_path))
         assert [(s.address, s.type, s.size, s.modules) for s in map(decoded.symbol, range(5))] == [
-            (0, "A", 0, ()), (0x1000, "A", 8, ()), (0x2000, "A", 0, ()), (TEXT, "t", 0, ("ext4",)), (TEXT + 16, "t", 4, ("ext4",)),
+            (0, "A", 0, ()), (0x1000, "A", 8, ()), (0x2000, "A", 0, ()),
+            (TEXT, "t", 0, ("ext4",)), (TEXT + 16, "t", 4, ("ext4",)),
         ]  # fmt: skip
 
 
 LOOKUP_ROWS = [
-    (TEXT, "T", "marker", 0), (TEXT, "t", "outer", 0x40), (TEXT, "t", "alias", 0x20), (TEXT + 0x10, "t", "inner", 4), (TEXT + 0x14, "t", "label", 0),
-    (TEXT + 0x50, "t", "next", 0x10), (TEXT + 0x60, "t", "alone", 0), (TEXT + 0x70, "t", "next", 0x10),
+    (TEXT, "T", "marker", 0), (TEXT, "t", "outer", 0x40), (TEXT, "t", "alias", 0x20), (TEXT + 0x10, "t", "inner", 4),
+    (TEXT + 0x14, "t", "label", 0), (TEXT + 0x50, "t", "next", 0x10), (TEXT + 0x60, "t", "alone", 0),
+    (TEXT + 0x70, "t", "next", 0x10),
 ]  # fmt: skip
 
 
@@ -416,7 +430,7 @@ def test_lookup_of_addresses(offset, found, without_sizes, tmp_path):
 
 
 def image_with_text(made, directory):
-    """An image in which the symbols' section is there too, as in a kernel: what has no size ends with its section at the latest."""
+    """An image with the symbols' section too, as in a kernel: what has no size ends with its section at the latest."""
     objects = [assemble(made, directory)]
     (directory / "text.s").write_text('.section .kernel,"ax"\n.skip 0x80\n')
     subprocess.run(["as", "-o", directory / "text.o", directory / "text.s"], check=True)
@@ -443,7 +457,10 @@ def test_lookup_of_names(tmp_path):
 
 
 def test_position_independent_image(tmp_path):
-    """A kernel that relocates itself may keep pointers in relocations only (arm64's linker is told to): zero the words themselves."""
+    """A kernel that relocates itself may keep pointers in relocations only, as arm64's linker is told to.
+
+    The words themselves are zero here.
+    """
     rows = [(RODATA + 16 * number, "t", f"f{number}") for number in range(5)]
     (tmp_path / "text.s").write_text(".globl _text\n.hidden _text\n.section .rodata\n_text:\n.skip 16\n")
     subprocess.run(["as", "-o", tmp_path / "text.o", tmp_path / "text.s"], check=True)
@@ -468,7 +485,7 @@ def test_position_independent_image(tmp_path):
 def test_file_without_tables(tmp_path):
     (tmp_path / "a.s").write_text(".globl f\nf: nop\n")
     subprocess.run(["as", "-o", tmp_path / "a.o", tmp_path / "a.s"], check=True)
-    with pytest.raises(InputError, match="a.o: has no kallsyms tables: kallsyms_num_syms is missing"):
+    with pytest.raises(InputError, match=r"a\.o: has no kallsyms tables: kallsyms_num_syms is missing"):
         reader.read(tmp_path / "a.o")
 
 
@@ -495,7 +512,7 @@ def sound(tmp_path_factory):
     home = next(one for one in elf.Elf(path).sections if one.name == ".rodata")
     places = {
         name.decode(): int(address) - home.address + home.offset
-        for name, address in zip(found.names, found.addresses)
+        for name, address in zip(found.names, found.addresses, strict=True)
         if name.startswith(b"kallsyms_")
     }
     return path.read_bytes(), places, home.offset + home.size
@@ -506,12 +523,16 @@ DAMAGE = [
     ("kallsyms_objects", 8, 4, 3, r"kallsyms_objects: symbol 3 is out of range or out of order \(offset 0x8\)"),
     ("kallsyms_num_syms", 0, 4, 10**9, "kallsyms_offsets: 1000000000 entries of 4 bytes are expected"),
     ("kallsyms_num_syms", 0, 4, 300, "kallsyms_seqs_of_names: "),
-    ("kallsyms_offsets", 40, 4, 5, r"kallsyms_offsets: symbol 1[01] has a lower address than the one before it \(offset 0x2"),
-    ("kallsyms_markers", 4, 4, 1, r"kallsyms_markers: says 0x1 for symbol 256, whose name is at 0x[0-9a-f]+ \(offset 0x4\)"),
+    ("kallsyms_offsets", 40, 4, 5,
+     r"kallsyms_offsets: symbol 1[01] has a lower address than the one before it \(offset 0x2"),
+    ("kallsyms_markers", 4, 4, 1,
+     r"kallsyms_markers: says 0x1 for symbol 256, whose name is at 0x[0-9a-f]+ \(offset 0x4\)"),
     ("kallsyms_names", 0, 1, 0x7F, "kallsyms_"),
     ("kallsyms_names", 0, 1, 0, r"kallsyms_names: the name of symbol 0 has no end in the table \(offset 0x0\)"),
-    ("kallsyms_token_index", 2, 2, 0xFFFF, r"kallsyms_token_index: token 1 at 0xffff is outside kallsyms_token_table \(offset 0x2\)"),
-    ("kallsyms_seqs_of_names", 3, 3, 0xFFFFFF, r"kallsyms_seqs_of_names: symbol 16777215 is out of range or named twice \(offset 0x3\)"),
+    ("kallsyms_token_index", 2, 2, 0xFFFF,
+     r"kallsyms_token_index: token 1 at 0xffff is outside kallsyms_token_table \(offset 0x2\)"),
+    ("kallsyms_seqs_of_names", 3, 3, 0xFFFFFF,
+     r"kallsyms_seqs_of_names: symbol 16777215 is out of range or named twice \(offset 0x3\)"),
     ("kallsyms_names_len", 0, 4, 2**31, "kallsyms_names: 2147483648 entries of 1 bytes are expected"),
     ("kallsyms_names_len", 0, 4, 100, "kallsyms_names: the name of symbol [0-9]+ has no end in the table"),
     ("kallsyms_size_codes", 3, 1, 254, "kallsyms_size_codes: "),
@@ -519,11 +540,15 @@ DAMAGE = [
     ("kallsyms_size_codes_len", 0, 4, 4, "kallsyms_size_codes: no code for symbol 4 at offset 0x4"),
     ("kallsyms_num_modules", 0, 4, 1, "kallsyms_modules: the last run has modules"),
     ("kallsyms_num_modules", 0, 4, 2**31, "kallsyms_modules: 2147483648 entries of 4 bytes are expected"),
-    ("kallsyms_modules", 0, 4, 999, r"kallsyms_modules: no list of modules at 0x3e7 of kallsyms_module_names \(offset 0x0\)"),
-    ("kallsyms_module_offsets", 4, 4, 0, r"kallsyms_module_offsets: run 1 begins no later than the one before it \(offset 0x4\)"),
+    ("kallsyms_modules", 0, 4, 999,
+     r"kallsyms_modules: no list of modules at 0x3e7 of kallsyms_module_names \(offset 0x0\)"),
+    ("kallsyms_module_offsets", 4, 4, 0,
+     r"kallsyms_module_offsets: run 1 begins no later than the one before it \(offset 0x4\)"),
     ("kallsyms_module_names", 2, 1, 200, "kallsyms_module[s_].*: no list of modules at 0x1 of kallsyms_module_names"),
-    ("kallsyms_module_exceptions", 0, 4, 5000, r"kallsyms_module_exceptions: symbol 5000 is out of range or out of order \(offset 0x0\)"),
-    ("kallsyms_module_exceptions", 4, 4, 5000, r"kallsyms_module_exceptions: no list of modules at 0x1388 of kallsyms_module_names \(offset 0x0\)"),
+    ("kallsyms_module_exceptions", 0, 4, 5000,
+     r"kallsyms_module_exceptions: symbol 5000 is out of range or out of order \(offset 0x0\)"),
+    ("kallsyms_module_exceptions", 4, 4, 5000,
+     r"kallsyms_module_exceptions: no list of modules at 0x1388 of kallsyms_module_names \(offset 0x0\)"),
 ]  # fmt: skip
 
 

@@ -1,6 +1,8 @@
-"""The base tables against scripts/kallsyms of both kernel trees, compiled here: the text line for line, the assembled section byte for
-byte, under every combination of options. The other word sizes and byte orders by decoding what their assemblers made. Filters against
-the trees' own scripts/mksysmap."""
+"""The base tables against scripts/kallsyms of both kernel trees, compiled here.
+
+The text is compared line for line, the assembled section byte for byte, under every combination of options; the other
+word sizes and byte orders by decoding what their assemblers made; filters with the trees' own scripts/mksysmap.
+"""
 
 import dataclasses
 import itertools
@@ -69,14 +71,18 @@ def names_of(tree):
 
 
 def kernel_like(tree, seed):
-    """A System.map of the shape of an x86_64 kernel's: per-CPU data at 0, text, data, init text; and what filters and order are about."""
+    """A System.map of the shape of an x86_64 kernel's: per-CPU data at 0, text, data, init text.
+
+    It has in it what filters and order are about.
+    """
     choose = random.Random(seed)
     names = names_of(tree)
     odd = [
-        "__crc_gone", "$d", ".Lgone", "L0", "L0kept", "__kstrtab_gone", "__kstrtabns_gone", "__efistub_gone", "gone_from_arm",
-        "call_veneer", "x.long_branch.y", "_SDA_BASE_", "__LA25Thunk_gone", "__MyThunk_gone", "__kcfi_typeid_gone", "kallsyms_names",
-        "kallsyms_offsets", "__pi_$x", "__kvm_nvhe_.L1", "__start_kept", "__stop_kept", "__gp",
-        "static_call.llvm.1234", "static_call", "static_call.llvm.99", "f" * 130, "g" * 200 + "_tail", "h" * 511, "i" * 512,
+        "__crc_gone", "$d", ".Lgone", "L0", "L0kept", "__kstrtab_gone", "__kstrtabns_gone", "__efistub_gone",
+        "gone_from_arm", "call_veneer", "x.long_branch.y", "_SDA_BASE_", "__LA25Thunk_gone", "__MyThunk_gone",
+        "__kcfi_typeid_gone", "kallsyms_names", "kallsyms_offsets", "__pi_$x", "__kvm_nvhe_.L1", "__start_kept",
+        "__stop_kept", "__gp", "static_call.llvm.1234", "static_call", "static_call.llvm.99",
+        "f" * 130, "g" * 200 + "_tail", "h" * 511, "i" * 512,
     ]  # fmt: skip
     rows = [
         (0, "D", "__per_cpu_start"),
@@ -87,7 +93,7 @@ def kernel_like(tree, seed):
     rows += [(0x1000 + 64 * number, "d", name) for number, name in enumerate(names[:300])]
     rows += [(TEXT, "T", "_text"), (TEXT, "T", "_stext"), (TEXT, "T", "startup_64")]
     address = TEXT
-    for number, name in enumerate(names[300:] + odd):
+    for name in names[300:] + odd:
         # A quarter share their address with the one before: aliases of all kinds.
         address += choose.choice((0, 16, 16, 48))
         name = (
@@ -148,7 +154,7 @@ def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, t
     # A kernel that was built without us: what its tables were made of, and nothing else.
     plain = reader.read(theirs / "theirs.elf")
     assert (plain.has_modules, plain.sizes, plain.objects) == (False, None, {})
-    rows = zip(made.addresses.tolist(), made.names.types, made.names.plain)
+    rows = zip(made.addresses.tolist(), made.names.types, made.names.plain, strict=True)
     assert plain.listing() == plain.kallsyms_listing() == b"".join([b"%016x %c %b\n" % row for row in rows])
 
 
@@ -187,8 +193,8 @@ def test_dialects_differ_where_the_trees_do(linux_6_1, linux_6_12):
         field.name for field in dataclasses.fields(old) if getattr(old, field.name) != getattr(new, field.name)
     }
     assert different == {
-        "mksysmap", "ignored_symbols", "ignored_prefixes", "ignored_suffixes", "ignored_matches", "ignored_types", "kept_prefixes",
-        "labels", "base_relative", "cut_llvm", "comments",
+        "mksysmap", "ignored_symbols", "ignored_prefixes", "ignored_suffixes", "ignored_matches", "ignored_types",
+        "kept_prefixes", "labels", "base_relative", "cut_llvm", "comments",
     }  # fmt: skip
 
 
@@ -233,7 +239,8 @@ def test_names_with_llvm_suffixes_sort_without_them(linux_6_1, generator):
         assert assembly.text(tables.build(table(rows), options, rules)) == expected
 
 
-# Names of few characters are full of runs and overlaps, and ties between pairs; those of many use the code of every byte value.
+# Names of few characters are full of runs and overlaps, and of ties between pairs; those of many use the code of every
+# byte value.
 few = st.text("ab_", min_size=1, max_size=12).map(str.encode)
 many = st.binary(min_size=1, max_size=150).map(lambda name: re.sub(rb"[\x00-\x20\x7f]", b"_", name))
 words = st.lists(
@@ -269,7 +276,7 @@ def test_any_names_equal_the_kernels(linux, generator, names, seed):
 def test_compression_decodes(names):
     coded = compress(names)
     codes, at = coded.codes.tolist(), 0
-    for name, length in zip(names, coded.lengths.tolist()):
+    for name, length in zip(names, coded.lengths.tolist(), strict=True):
         assert b"".join(coded.tokens[code] for code in codes[at : at + length]) == name
         at += length
     assert at == len(codes) and len(coded.lengths) == len(names)
@@ -279,7 +286,7 @@ def test_compression_decodes(names):
 @pytest.mark.parametrize("form", ["text", "blob"])
 @pytest.mark.parametrize("base_relative", [False, True])
 def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
-    """What another assembler makes of the same tables: addresses in both encodings, names longer than 127 bytes, sizes, modules."""
+    """What another assembler makes of the same tables: addresses in both encodings, long names, sizes, modules."""
     top = 0xC0000000 if target.bits == 32 else TEXT
     rows = [(top, "T", "_text", 0), (top, "T", "_stext", 0)]
     rows += [(top + 32 * n, "tTW"[n % 3], f"function_number_{n}" + "x" * (n % 7 * 60), n % 33) for n in range(1, 700)]
@@ -298,6 +305,7 @@ def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
             decoded.types.decode(),
             [name.decode() for name in decoded.names],
             decoded.sizes.tolist(),
+            strict=True,
         )
     ] == rows
     both = [section(image(made, tmp_path / kind, target, kind), ".rodata", target.prefix) for kind in ("text", "blob")]
@@ -356,8 +364,8 @@ def test_names_of_an_earlier_pass_serve_the_next(linux, kernel):
 def test_order_with_sizes_is_the_series():
     """At one address: size zero, then larger before smaller, then weak and underscores as ever."""
     rows = [
-        (TEXT, "T", "small", 4), (TEXT, "W", "weak", 8), (TEXT, "t", "__under", 8), (TEXT, "t", "zero", 0), (TEXT, "t", "large", 64),
-        (TEXT, "t", "plain", 8), (TEXT, "t", "__zero_end", 0), (TEXT + 1, "t", "next", 0),
+        (TEXT, "T", "small", 4), (TEXT, "W", "weak", 8), (TEXT, "t", "__under", 8), (TEXT, "t", "zero", 0),
+        (TEXT, "t", "large", 64), (TEXT, "t", "plain", 8), (TEXT, "t", "__zero_end", 0), (TEXT + 1, "t", "next", 0),
     ]  # fmt: skip
     order = {
         sizes: [
@@ -382,7 +390,9 @@ def test_byte_order_must_be_known_for_the_binary_form(kernel, tmp_path):
 def test_tables_do_not_depend_on_the_hash_seed(linux_6_1, tmp_path):
     (tmp_path / "nm").write_bytes(kernel_like(linux_6_1, 1).nm())
     program = (
-        "import sys; from kallmodsyms import release, symbols; from kallmodsyms.kallsyms import assembly, select, tables\n"
+        "import sys\n"
+        "from kallmodsyms import release, symbols\n"
+        "from kallmodsyms.kallsyms import assembly, select, tables\n"
         "made = tables.build(symbols.read(sys.argv[1]), select.Options(), release.KallsymsDialect())\n"
         "sys.stdout.buffer.write(assembly.text(made))"
     )

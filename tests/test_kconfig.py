@@ -1,4 +1,4 @@
-"""kallmodsyms.kconfig on small trees of its own: the language, bad input, the output formats, the cache.
+"""kallmodsyms.kconfig on small trees of its own: the language, bad input, the output formats, what the ledger keeps.
 
 Values against the kernel's own `conf` are in test_kconfig_truth.py. What is newer than the trees there (transitional
 symbols of 6.18, `depends on A if B` of 7.0) is checked against the tables in their commit messages.
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kallmodsyms import kconfig
 from kallmodsyms.errors import InputError
+from kallmodsyms.ledger import Ledger
 
 CURE = "\n  correct the Kconfig file; the tree's own `make ARCH=... oldconfig` should accept it too"
 MODULES = "config MODULES\n\tbool\n\tdefault y\n\tmodules\n"
@@ -27,7 +28,7 @@ class Tree:
     def __init__(self, path: Path) -> None:
         self.path = path / "tree"
         self.objdir = path / "obj"
-        self.cache = self.objdir / "cache"
+        self.path_of_ledger = self.objdir / "kept/ledger"
         for directory in (self.path, self.objdir):
             directory.mkdir(parents=True)
         self.config("")
@@ -43,7 +44,14 @@ class Tree:
         return kconfig.load(self.path, self.objdir / ".config", "x86", environment, **options)
 
     def kept(self, environment: Mapping[str, str] = {}) -> kconfig.Configuration:
-        return self.load(environment, cache=self.cache)
+        """Load with what earlier runs left, and leave it to later ones. The ledger must have nothing to complain of."""
+        ledger = self.ledger()
+        found = self.load(environment, ledger=ledger)
+        assert ledger.warnings == []
+        return found
+
+    def ledger(self) -> Ledger:
+        return Ledger(self.path_of_ledger, self.path, self.objdir)
 
     def values(self, **environment) -> dict[str, str]:
         return self.load(environment).values
@@ -405,7 +413,18 @@ def test_garbage_is_an_input_error_or_a_configuration(tmp_path_factory, text, co
         assert str(tree.path.parent) in str(error)
 
 
-# The cache
+# What is kept
+
+LOAD = """
+import sys
+from kallmodsyms import kconfig
+from kallmodsyms.ledger import Ledger
+def load(tree, objdir, environment):
+    ledger = Ledger(objdir + "/kept/ledger", tree, objdir)
+    found = kconfig.load(tree, objdir + "/.config", "x86", environment, ledger=ledger)
+    assert ledger.warnings == [], ledger.warnings
+    return found
+"""
 
 PROBED = """
 version := $(shell,cc --version)
@@ -444,7 +463,7 @@ def probes(tree: Tree) -> int:
 
 def test_a_second_load_reads_no_kconfig_file(probed):
     first = probed.kept({"MENTIONED": "m"})
-    assert first.reread == f"{probed.cache} does not exist yet"
+    assert first.reread == f"{probed.path_of_ledger} does not exist yet"
     assert first.values == {"CC": "cc 1 helped m", "A": "y"}
     assert first._replace(reread="nothing is kept") == probed.load({"MENTIONED": "m"})
     second = probed.kept({"MENTIONED": "m"})
@@ -452,18 +471,16 @@ def test_a_second_load_reads_no_kconfig_file(probed):
     probed.config("CONFIG_A=n\nCONFIG_B=y\n")
     third = probed.kept({"MENTIONED": "m", "NEVER_MENTIONED": "x"})
     assert (third.reread, third.values) == (None, {"CC": "cc 1 helped m", "B": "y"})
-    assert probes(probed) == 2  # one of them for the load without a cache
+    assert probes(probed) == 2  # one of them for the load without a ledger
 
 
-def test_the_cache_saves_importing_kconfiglib(probed):
+def test_a_second_load_does_not_import_kconfiglib(probed):
     probed.kept()
-    script = (
-        "import sys; from kallmodsyms import kconfig; tree, objdir = sys.argv[1:];"
-        "kconfig.load(tree, objdir + '/.config', 'x86', {}, cache=objdir + '/cache');"
-        "print('kconfiglib' in sys.modules)"
-    )
+    script = f"{LOAD}\nload(*sys.argv[1:], {{}}); print('kconfiglib' in sys.modules)"
     command = [sys.executable, "-c", script, probed.path, probed.objdir]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+    probed.write(PROBED + "\n")
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
 
 
 def test_the_environment_is_asked_only_for_what_was_mentioned(probed):
@@ -471,13 +488,14 @@ def test_the_environment_is_asked_only_for_what_was_mentioned(probed):
 
     class Watched(dict):
         def __getitem__(self, name):
+            value = super().__getitem__(name)
             asked.add(name)
-            return super().__getitem__(name)
+            return value
 
     environment = {"MENTIONED": "m", "HIDDEN": "h", "EXPENSIVE": "e"}
     probed.kept(environment)
     assert probed.kept(Watched(environment)).reread is None
-    assert asked == {"MENTIONED", "HIDDEN", "srctree"}
+    assert asked == {"MENTIONED", "HIDDEN"}
 
 
 def test_touching_a_file_is_no_change(probed):
@@ -493,11 +511,11 @@ def test_touching_a_file_is_no_change(probed):
         ("sub/Kconfig", "{tree}/sub/Kconfig changed", "cc 1 helped ", 1),
         ("Kconfig", "{tree}/Kconfig changed", "cc 1 helped ", 1),
         ("appears", "{objdir}/sub/Kconfig appeared", "cc 1 helped ", 1),
-        ("variable", "MENTIONED is 'new', it was None", "cc 1 helped new", 1),
-        ("hidden variable", "HIDDEN is 'h', it was None", "cc 1 helped h ", 2),
-        ("compiler", "cc is another program than it was", "cc 2 helped ", 2),
-        ("script", "{tree}/scripts/probe.sh changed", "cc 1 probed ", 2),
-        ("inner script", "{tree}/scripts/inner.sh changed", "cc 1 inner ", 2),
+        ("variable", "MENTIONED was not set and is new", "cc 1 helped new", 1),
+        ("hidden variable", "`{tree}/scripts/probe.sh` prints something else", "cc 1 helped h ", 1),
+        ("compiler", "`cc --version` prints something else", "cc 2 helped ", 2),
+        ("script", "`{tree}/scripts/probe.sh` prints something else", "cc 1 probed ", 1),
+        ("inner script", "`{tree}/scripts/probe.sh` prints something else", "cc 1 inner ", 1),
         ("conf", "{tree}/scripts/kconfig/confdata.c appeared", "cc 1 helped ", 1),
     ],
 )
@@ -532,80 +550,130 @@ def test_a_change_is_noticed_and_named(probed, change, reason, value, compiled):
     assert probed.kept(environment) == probed.load(environment)._replace(reread=None)
 
 
-def test_another_tree_has_no_use_for_the_cache(probed, tmp_path):
+def test_an_answer_that_comes_out_the_same_costs_no_parse(probed, monkeypatch):
+    """The command runs again, once; the Kconfig files are not read."""
+    probed.kept()
+    monkeypatch.setattr(kconfig.memory, "_packed", None)  # what keeps a new parse
+    program(probed.path.parent / "bin/cc", "echo 'cc 1'; echo ran again >>../log")
+    assert (probed.kept().reread, probes(probed)) == (None, 2)
+    program(probed.path / "scripts/inner.sh", "echo helped $2 $1")
+    assert (probed.kept().reread, probes(probed)) == (None, 2)
+    for _ in range(2):  # the new answers were kept
+        assert (probed.kept().reread, probes(probed)) == (None, 2)
+    monkeypatch.undo()
+
+
+def test_what_kconfig_files_say_is_kept_and_what_commands_complain_of_is_an_answer(probed):
+    program(probed.path / "scripts/probe.sh", "echo helped; echo odd >&2")
+    assert [probed.kept().warnings, probed.kept().warnings] == [(complaint(probed, "odd"),)] * 2
+    program(probed.path / "scripts/probe.sh", "echo helped; echo strange >&2")
+    found = probed.kept()
+    assert found.reread == f"`{probed.path}/scripts/probe.sh` prints something else"
+    assert found.warnings == (complaint(probed, "strange"),)
+
+
+def complaint(tree: Tree, text: str) -> str:
+    return f"{tree.path}/Kconfig:3: $(shell,{tree.path}/scripts/probe.sh) says: {text}"
+
+
+def test_a_command_that_may_print_anything_is_asked_in_every_run(tree):
+    """Its output is a fact like any other: the Kconfig files are read again only when it changes."""
+    (tree.objdir / "folder").mkdir()
+    tree.write('config A\n\tstring\n\tdefault "$(shell,ls folder; echo ran >>../log)"\n')
+    assert [tree.kept().reread, tree.kept().reread, probes(tree)] == [
+        f"{tree.path_of_ledger} does not exist yet",
+        None,
+        2,
+    ]
+    (tree.objdir / "folder/new").touch()
+    found = tree.kept()
+    assert (found.reread, found.values) == ("`ls folder; echo ran >>../log` prints something else", {"A": "new"})
+    assert probes(tree) == 3
+
+
+def test_another_tree_has_no_use_for_what_is_kept(probed, tmp_path):
     probed.kept()
     other = Tree(tmp_path / "other")
     other.write("config OTHER\n\tdef_bool y\n")
-    found = other.load(cache=probed.cache)
-    assert found.reread == f"{probed.cache} is of another tree or build directory"
+    found = other.load(ledger=Ledger(probed.path_of_ledger, other.path, other.objdir))
+    assert found.reread == f"{probed.path_of_ledger} is about another tree or build directory"
     assert found.values == {"OTHER": "y"}
 
 
 @settings(max_examples=60, deadline=None)
 @given(position=st.floats(0, 1, exclude_max=True), length=st.integers(0, 40), junk=st.binary(max_size=40))
-def test_a_damaged_cache_is_ignored_with_a_warning(tmp_path_factory, position, length, junk):
+def test_a_damaged_ledger_is_told_and_not_believed(tmp_path_factory, position, length, junk):
     tree = Tree(tmp_path_factory.mktemp("damaged"))
     tree.write("config A\n\tdef_bool y\n")
     tree.kept()
-    data = tree.cache.read_bytes()
+    data = tree.path_of_ledger.read_bytes()
     at = int(position * len(data))
     damaged = data[:at] + junk + data[at + length :]
-    tree.cache.write_bytes(damaged)
-    found = tree.kept()
-    assert found.values == {"A": "y"}
+    tree.path_of_ledger.write_bytes(damaged)
+    ledger = tree.ledger()
+    found = tree.load(ledger=ledger)
+    assert (found.values, found.warnings) == ({"A": "y"}, ())
     if damaged == data:
-        assert (found.reread, found.warnings) == (None, ())
-    else:
-        assert found.reread == f"{tree.cache} is damaged"
-        assert found.warnings == (f"{tree.cache}: damaged, and ignored; it is written anew",)
+        assert (found.reread, ledger.warnings) == (None, [])
+    elif damaged:
+        assert len(ledger.warnings) == 1 and ledger.warnings[0].startswith(f"{tree.path_of_ledger}: is damaged")
     assert tree.kept().reread is None
 
 
-def test_a_cache_that_cannot_be_written_costs_only_time(probed):
+def test_a_ledger_that_cannot_be_written_costs_only_time(probed):
     (probed.objdir / "file").write_text("")
-    found = probed.load(cache=probed.objdir / "file/cache")
-    assert found.values["A"] == "y"
-    cache = f"{probed.objdir}/file/cache"
-    assert found.warnings == (
-        f"{cache}: cannot be read: Not a directory; going on without it",
-        f"{cache}: cannot be written: File exists; reading the Kconfig files takes seconds each time",
-    )
+    ledger = Ledger(probed.objdir / "file/ledger", probed.path, probed.objdir)
+    found = probed.load(ledger=ledger)
+    assert (found.values["A"], found.warnings) == ("y", ())
+    assert ledger.warnings == [f"{probed.objdir}/file/ledger: File exists; nothing is remembered of this run"]
 
 
-def test_a_failed_load_leaves_the_cache(probed):
+def test_a_failed_load_leaves_what_is_kept(probed):
     probed.kept()
-    before = probed.cache.read_bytes()
+    before = probed.path_of_ledger.read_bytes()
     probed.write("config\n")
     with pytest.raises(InputError):
         probed.kept()
-    assert probed.cache.read_bytes() == before
+    assert probed.path_of_ledger.read_bytes() == before
 
 
-def test_many_processes_share_a_cache(probed):
+def test_many_processes_share_a_ledger(probed):
     script = (
-        "import sys; from kallmodsyms import kconfig; tree, objdir, new = sys.argv[1:]; config = objdir + '/.config';"
-        "found = kconfig.load(tree, config, 'x86', {'MENTIONED': new}, cache=objdir + '/cache').values;"
-        "print(sorted(found.items()))"
+        f"{LOAD}\ntree, objdir, new = sys.argv[1:]\n"
+        "for _ in range(3): print(sorted(load(tree, objdir, {'MENTIONED': new}).values.items()))"
     )
     command = [sys.executable, "-c", script, probed.path, probed.objdir]
     running = [subprocess.Popen([*command, str(number % 2)], stdout=subprocess.PIPE, text=True) for number in range(8)]
     for number, process in enumerate(running):
         expected = [("A", "y"), ("CC", f"cc 1 helped {number % 2}")]
-        assert (process.communicate()[0], process.returncode) == (f"{expected}\n", 0)
-    assert sorted(path.name for path in probed.objdir.iterdir()) == [".config", "cache"]
+        assert (process.communicate()[0], process.returncode) == (f"{expected}\n" * 3, 0)
+    assert sorted(path.name for path in probed.objdir.rglob("*")) == [".config", "clock", "kept", "ledger"]
     assert probed.kept({"MENTIONED": "0"}).values["CC"] == "cc 1 helped 0"
 
 
+def test_another_process_that_is_done_first(probed):
+    """It leaves what the Kconfig files came to for it, between our finding that our own holds and our taking it."""
+    ours, theirs = {"MENTIONED": "m"}, {"MENTIONED": "new"}
+    probed.kept(ours)
+
+    class Overtaken(dict):
+        def __getitem__(self, name):
+            if name == "MENTIONED" and rivals:
+                probed.kept(rivals.pop())
+            return super().__getitem__(name)
+
+    rivals = [theirs]
+    assert probed.kept(Overtaken(ours)).values["CC"] == "cc 1 helped m"
+    assert not rivals
+
+
 def test_the_same_inputs_give_the_same_bytes(probed):
-    script = (
-        "import sys; from kallmodsyms import kconfig; tree, objdir = sys.argv[1:];"
-        "print(kconfig.autoconf_h(kconfig.load(tree, objdir + '/.config', 'x86', {}, cache=objdir + '/cache')))"
-    )
+    script = f"{LOAD}\nprint(kconfig.autoconf_h(load(*sys.argv[1:], {{}})))"
     outputs = set()
     for seed, locale in (("0", "C"), ("1", "C.UTF-8")):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale}
         command = [sys.executable, "-c", script, probed.path, probed.objdir]
         output = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-        outputs.add((output, probed.cache.read_bytes()))
-        probed.cache.unlink()
+        outputs.add((output, probed.path_of_ledger.read_bytes()))
+        probed.path_of_ledger.unlink()
     assert len(outputs) == 1

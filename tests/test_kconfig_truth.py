@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from kallmodsyms import kbuild, kconfig
 from kallmodsyms.errors import InputError
+from kallmodsyms.ledger import Ledger
 
 CONFIG, AUTO_CONF, AUTOCONF_H = OUTPUTS
 ARCHES = ("x86", "arm64", "um")
@@ -39,15 +40,18 @@ def confs(tmp_path_factory):
 
 
 def loaded(conf: Conf) -> kconfig.Configuration:
-    return kconfig.load(conf.tree, conf.objdir / CONFIG, conf.arch, conf.environment, cache=conf.objdir / "cache")
+    return kconfig.load(conf.tree, conf.objdir / CONFIG, conf.arch, conf.environment, ledger=kept(conf))
+
+
+def kept(conf: Conf) -> Ledger:
+    """What earlier loads in this build directory left."""
+    return Ledger(conf.objdir / "kept/ledger", conf.tree, conf.objdir)
 
 
 def ours(conf: Conf) -> dict[str, str]:
     """What we make of the .config that is there."""
     found = loaded(conf)
-    dot_config = kconfig.dot_config(
-        conf.tree, conf.objdir / CONFIG, conf.arch, conf.environment, cache=conf.objdir / "cache"
-    )
+    dot_config = kconfig.dot_config(conf.tree, conf.objdir / CONFIG, conf.arch, conf.environment, ledger=kept(conf))
     assert found.reread is None or found.reread.endswith("does not exist yet")
     return {CONFIG: dot_config, AUTO_CONF: kconfig.auto_conf(found), AUTOCONF_H: kconfig.autoconf_h(found)}
 
@@ -119,9 +123,9 @@ def test_kbuild_computes_the_environment_that_make_gives(confs, linux_6_1):
     conf = confs(linux_6_1, QUICK["6.1"])
     (conf.objdir / CONFIG).write_text("")
     expected = loaded(conf)
-    environment = kbuild.environment(linux_6_1, conf.objdir, conf.arch)
-    found = kconfig.load(linux_6_1, conf.objdir / CONFIG, conf.arch, environment, cache=conf.objdir / "cache")
-    assert found == expected._replace(reread=None)  # the cache would name a variable that differs
+    environment = kbuild.environment(kbuild.place(linux_6_1, conf.objdir, conf.arch))
+    found = kconfig.load(linux_6_1, conf.objdir / CONFIG, conf.arch, environment, ledger=kept(conf))
+    assert found == expected._replace(reread=None)  # the reason would name a variable that differs
 
 
 LITERALS = {

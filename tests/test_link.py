@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hook
 import pytest
 
 from kallmodsyms.errors import InputError
@@ -112,7 +113,7 @@ def test_hook_outside_of_make(tmp_path):
     assert done.returncode == 1
     assert done.stderr == (
         "kallmodsyms: srctree is not set: "
-        "this is the program for make's cmd_link_vmlinux hook, and make did not call it\n"
+        "this command is for make to run, as its cmd_link_vmlinux\n"
         "  run: make vmlinux cmd_link_vmlinux='kallmodsyms link'\n"
     )
 
@@ -227,7 +228,7 @@ LINKERS = {
     ),
     "is killed": ("kill -9 $$", r"linker failed \(killed by signal 9\)\n"),
     "is killed late": ('ld "$@"; kill -15 $$', r"linker failed \(killed by signal 15\)\n"),
-    "writes no map": (WITHOUT_MAP, r"\.tmp_vmlinux1\.map: the linker did not write its map\n  LD must be"),
+    "writes no map": (WITHOUT_MAP, r"\.tmp_vmlinux1\.map: the linker wrote no map\n  LD must be"),
     "writes another map": (
         'ld "$@" && ld -Ttext=0x2000000 -e 0 -Map=.tmp_vmlinux1.map -o other kernel/fork.o',
         r"\./\.tmp_vmlinux1\.map: is the map of another link than \.tmp_vmlinux1: "
@@ -313,3 +314,25 @@ def test_full_disk(kernel):
         # GNU ld does not mind a map that it could not finish.
         assert re.search("No space left on device|is the disk full|where the disk has room", said), said
     assert len({said.split("kallmodsyms: ")[1].splitlines()[0] for said in failures}) > 3  # at different steps
+
+
+SAY_AUTO_CONF = """
+import os
+from kallmodsyms import hook, kconfig
+from kallmodsyms.link.exports import Exports
+print(kconfig.auto_conf(hook.configured(Exports.read(os.environ)).configuration), end="")
+"""
+
+
+@pytest.mark.parametrize("words", [["CC=clang"], ["LLVM=1", "KCFLAGS=-g -DTWO='a b'"]], ids=["clang", "llvm"])
+def test_the_hook_evaluates_with_the_words_of_make(linux, tmp_path, words):
+    """What the tree's own conf wrote into auto.conf under the same words is what the hook takes the configuration to be."""
+    make = ["make", "-C", linux, f"O={tmp_path}", "ARCH=x86", *words]
+    subprocess.run([*make, "tinyconfig"], check=True, capture_output=True)
+    subprocess.run([*make, "syncconfig"], check=True, capture_output=True)
+    (tmp_path / "say.py").write_text(SAY_AUTO_CONF)
+    command = f"PYTHONPATH={PACKAGE} MAKE=make LD=ld CC=cc KBUILD_LDS=x SRCARCH=x86 {sys.executable} say.py > said"
+    done = hook.run(linux, tmp_path, command, *words)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "said").read_text() == (tmp_path / "include/config/auto.conf").read_text()
+    assert "CONFIG_CC_IS_CLANG=y\n" in (tmp_path / "said").read_text()

@@ -19,7 +19,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kbuild.modules import Module
 from kallmodsyms.linkmap import Label, LinkMap, OutputSection, Piece, builtin_ranges, image, ranges, read
 
-# A linker script like the kernel's: markers, two executable sections, one of them with a name that breaks the map's line.
+# A linker script like the kernel's: markers, two executable sections, one with a name that breaks the map's line.
 SCRIPT = """
 SECTIONS
 {
@@ -67,7 +67,7 @@ SECTIONS = (".text", ".text.hot", ".text.unlikely", ".text.unlikely_and_long", "
 
 
 def object_source(name: str) -> str:
-    """An object with a function, a local one, an alias, and labels at the very end, in each of five executable sections.
+    """An object with a function, a local one, an alias, and labels at its end, in each of five executable sections.
 
     Each section is a whole number of alignment units long, so that the next object begins where this one ends.
     """
@@ -262,7 +262,11 @@ C_SOURCE = """
 int other(int), sink(int);
 static __attribute__((noinline)) int helper(int x) { return x < 0 ? sink(x) : x * NUMBER; }
 __attribute__((cold)) int NAME(cold)(int x) { return helper(x) + other(x); }
-__attribute__((hot)) int NAME(hot)(int x) { if (__builtin_expect(x > 7, 0)) { sink(x); __builtin_trap(); } return helper(x + 1); }
+__attribute__((hot)) int NAME(hot)(int x)
+{
+    if (__builtin_expect(x > 7, 0)) { sink(x); __builtin_trap(); }
+    return helper(x + 1);
+}
 static int __attribute__((constructor)) NAME(init)(void) { return helper(3); }
 const char *NAME(text)(void) { return "shared by all"; }
 """
@@ -275,7 +279,8 @@ const char *NAME(text)(void) { return "shared by all"; }
 def test_what_a_compiler_splits(tmp_path, compiler, linker, options):
     """Hot, cold and init parts, one section a function; all of `.text*` in the order that the linker likes."""
     (tmp_path / "script.lds").write_text(
-        "SECTIONS { . = 0x1000000; .text : { *(.text.hot .text.hot.*) *(.text .text.[a-z]*) *(.text.unlikely*) } .rodata : { *(.rodata*) } }"
+        "SECTIONS { . = 0x1000000; .text : { *(.text.hot .text.hot.*) *(.text .text.[a-z]*) *(.text.unlikely*) } "
+        ".rodata : { *(.rodata*) } }"
     )
     names = ["a", "b", "c"]
     for number, name in enumerate(names, 3):
@@ -359,12 +364,15 @@ def functions_of(directory, *objects):
 
 
 def test_thin_link_time_optimisation(tmp_path):
-    """What LLD compiled is named by its functions: static ones that it made global, the same one in two objects, parts that it split off;
-    not where two objects look alike, unless all but one of those are known."""
+    """What LLD compiled is named by its functions; not where two objects look alike, unless all but one are known.
+
+    There are static functions that it made global, the same one in two objects, and parts that it split off.
+    """
     sources = {
-        "a": "int b(int); __attribute__((noinline)) static int same(int x) { return x + 1; } int a(int x) { return b(x) + same(x); } "
-             "int also(int x) { return same(x) * 3; }",
-        "b": "void die(void) __attribute__((cold, noreturn)); __attribute__((noinline)) static int same(int x) { return x + 2; } "
+        "a": "int b(int); __attribute__((noinline)) static int same(int x) { return x + 1; } "
+             "int a(int x) { return b(x) + same(x); } int also(int x) { return same(x) * 3; }",
+        "b": "void die(void) __attribute__((cold, noreturn)); "
+             "__attribute__((noinline)) static int same(int x) { return x + 2; } "
              "int b(int x) { if (x == 3) die(); return same(x); }",
         "only_static": "__attribute__((used)) static int same(int x) { return x + 4; }",
         "twin": "__attribute__((used)) static int twin(int x) { return x + 5; }",
@@ -382,7 +390,8 @@ def test_thin_link_time_optimisation(tmp_path):
     linkmap = read(tmp_path / "image.map", tmp_path / "object.map", functions=functions_of(tmp_path, *objects))
     answers = {(name, attribution(linkmap, address, name)) for address, _, name in image_symbols(tmp_path, "image")}
     assert {(name.split(".")[0], path) for name, path in answers} == {
-        ("a", "a.o"), ("also", "a.o"), ("same", "a.o"), ("b", "b.o"), ("same", "b.o"), ("same", "only_static.o"), ("twin", None), ("die", "asm.o"),
+        ("a", "a.o"), ("also", "a.o"), ("same", "a.o"), ("b", "b.o"), ("same", "b.o"), ("same", "only_static.o"),
+        ("twin", None), ("die", "asm.o"),
     }  # fmt: skip
 
 

@@ -21,7 +21,10 @@ SECTIONS
     .text : { _text = .; *(.text) _etext = .; }
     . = 0x40000000;
     .far : { *(.far) }
-    /DISCARD/ : { *(.comment) *(.ARM.*) *(.note*) *(.eh_frame) *(.riscv.attributes) *(.reginfo) *(.MIPS*) *(.gnu.attributes) *(.pdr) }
+    /DISCARD/ : {
+        *(.comment) *(.ARM.*) *(.note*) *(.eh_frame) *(.riscv.attributes)
+        *(.reginfo) *(.MIPS*) *(.gnu.attributes) *(.pdr)
+    }
 }
 """
 
@@ -52,8 +55,8 @@ far: CALL next
 .size far, . - far
 """
 
-# Architecture: its call instruction; and, for each linker that knows it, the names of the stubs which that makes. GNU ld for
-# powerpc adds nameless ones to the object itself; RISC-V's linkers shorten the calls instead.
+# Architecture: its call instruction; and, for each linker that knows it, the names of the stubs which that makes. GNU
+# ld for powerpc adds nameless ones to the object itself; RISC-V's linkers shorten the calls instead.
 CALLS = {
     "aarch64": (
         "bl",

@@ -1,7 +1,7 @@
 """Real kernels, built here with each linker and layout: the link map against what the objects and Kbuild say.
 
-Truth never comes from the map: the text symbols of an object are those that `nm` finds in it, and its modules those in the
-KBUILD_MODFILE of its own compile command, if the tree's modules.builtin has them.
+Truth never comes from the map: the text symbols of an object are those that `nm` finds in it, and its modules those
+in the KBUILD_MODFILE of its own compile command, if the tree's modules.builtin has them.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ LAYOUTS = {
     "um": (["ARCH=um"], ""),
 }
 
-# In modules.builtin for the MODULE_LICENSE in their source, although no value of any option makes modules of them: their line in
-# the makefile is `obj-y`, or has a bool option.
+# In modules.builtin for the MODULE_LICENSE in their source, although no value of any option makes modules of them:
+# their line in the makefile is `obj-y`, or has a bool option.
 NEVER_MODULES = {
     "drivers/cpufreq/freq_table",
     "drivers/cpufreq/intel_pstate",
@@ -101,7 +101,7 @@ class Build:
         return ranges.parse(path)
 
     def modules(self) -> list[kbuild.Module]:
-        return kbuild.builtin_modules(configured.kernel_tree(self.tree, self.directory, self.arch))
+        return configured.Configured(self.tree, self.directory, self.arch).modules
 
     def objects(self) -> list[str]:
         """Every object that the image may be linked from, in link order."""
@@ -141,7 +141,7 @@ def build(request, tmp_path_factory) -> Build:
 
 def counted(names, answers) -> dict[str, Counter]:
     result: dict[str, Counter] = {}
-    for name, answer in zip(names, answers):
+    for name, answer in zip(names, answers, strict=True):
         result.setdefault(name, Counter())[answer] += 1
     return result
 
@@ -152,7 +152,7 @@ def test_every_text_symbol_is_its_objects(build, capsys):
     text = [index for index, letter in enumerate(table.types) if letter in b"tTwW"]
     names = [table.names[index].decode() for index in text]
     found = build.ranges()
-    answers = [attribution(found, int(table.addresses[index]), name) for index, name in zip(text, names)]
+    answers = [attribution(found, int(table.addresses[index]), name) for index, name in zip(text, names, strict=True)]
     objects = build.objects()
     comparison = truth.Comparison(
         truth.expected(build.directory, objects, {path: (path,) for path in objects}),
@@ -210,12 +210,13 @@ def test_builtin_ranges(build, linux_6_12):
     right = [fields(line) for line in script("generate_builtin_ranges.awk", "modules.right").splitlines()]
     # Where no symbol is listed in a section they give ranges without a start to count from.
     anchored = {section for section, _, _, names in right if names.startswith("= ")}
-    # Where vmlinux.o has sections in another order than the image, they cut a range at whatever the map lists after it: it
-    # ends before it begins.
+    # Where vmlinux.o has sections in another order than the image, they cut a range at whatever the map lists after
+    # it: it ends before it begins.
     for number, (section, start, end, names) in enumerate(right):
         if end < start:
             right[number] = next(line for line in left if (line[0], line[1], line[3]) == (section, start, names))
-    # Where GNU ld's map shows padding with its pattern (`*fill* ... cccc`) they take it for an object and begin a new range.
+    # Where GNU ld's map shows padding with its pattern (`*fill* ... cccc`) they take it for an object and begin a new
+    # range.
     joined: list[tuple[str, int, int, str]] = []
     for section, start, end, names in right:
         before = joined[-1] if joined else None

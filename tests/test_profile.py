@@ -27,8 +27,8 @@ def load(root, text, **overrides):
 def test_every_key(root):
     text = GOOD + "base: tinyconfig\nmake: {LLVM: 1, CROSS_COMPILE: x-}\njobs: 3\nsizes: none\nmodules: false\n"
     assert load(root, text) == profile.Profile(
-        path=root / "p.yaml", tree=root / "tree", objdir=root / "out", arch="x86", config=root / "seed", base="tinyconfig",
-        make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none", modules=False,
+        path=root / "p.yaml", tree=root / "tree", objdir=root / "out", arch="x86", config=root / "seed",
+        base="tinyconfig", make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none", modules=False,
     )  # fmt: skip
 
 
@@ -47,22 +47,27 @@ def test_make_is_probed(root):
 @pytest.mark.parametrize(
     "text, overrides, message",
     [
-        (GOOD + "colour: blue\n", {}, "{p}:5: unknown key 'colour'\n    colour: blue\n  keys are: tree objdir arch config base make jobs sizes objects modules provider"),
+        (GOOD + "colour: blue\n", {},
+         "{p}:5: unknown key 'colour'\n    colour: blue\n"
+         "  keys are: tree objdir arch config base make jobs sizes objects modules provider"),
         (GOOD.replace("arch: x86\n", ""), {}, "{p}: 'arch' is missing\n  add it to the file, or say `doit arch=…`"),
-        (GOOD.replace(" x86", ""), {}, "{p}:3: 'arch' is missing\n    arch: None\n  add it to the file, or say `doit arch=…`"),
-        (GOOD + "jobs: many\n", {}, "{p}:5: 'jobs' is not a number\n    jobs: many"),
+        (GOOD.replace(" x86", ""), {},
+         "{p}:3: 'arch' is missing\n    arch: None\n  add it to the file, or say `doit arch=…`"),
+        (GOOD + "jobs: many\n", {}, "{p}:5: 'jobs' must be a number\n    jobs: many"),
         (GOOD + "sizes: huge\n", {}, "{p}:5: 'sizes' is none of compact, dense, none\n    sizes: huge"),
-        (GOOD + "provider: perhaps\n", {}, "{p}:5: 'provider' is neither true nor false\n    provider: perhaps"),
-        (GOOD + "make: LLVM=1\n", {}, "{p}:5: 'make' is a mapping of make variables"),
-        ("- tree\n", {}, "{p}: a profile is a mapping of keys to values"),
+        (GOOD + "provider: perhaps\n", {}, "{p}:5: 'provider' must be true or false\n    provider: perhaps"),
+        (GOOD + "make: LLVM=1\n", {}, "{p}:5: 'make' must be a mapping of variables to values"),
+        ("- tree\n", {}, "{p}: a profile must be a mapping of keys to values"),
         ("tree: [\n", {}, "{p}:2: not valid YAML: expected the node content, but found '<stream end>'"),
         (GOOD, {"colour": "blue"},
-         "unknown setting colour=blue\n  settings are: tree objdir arch config base make jobs sizes objects modules provider, and MAKE_VARIABLES"),
+         "unknown setting colour=blue\n"
+         "  settings are: tree objdir arch config base make jobs sizes objects modules provider, and MAKE_VARIABLES"),
         (GOOD.replace("tree: tree", "tree: gone"), {},
-         "{p}:1: {root}/gone is not a kernel tree: it has no Makefile\n    tree: {root}/gone\n  unpack one, or say `doit tree=DIR`"),
+         "{p}:1: {root}/gone is not a kernel tree: it has no Makefile\n    tree: gone\n"
+         "  unpack one, or say `doit tree=DIR`"),
         (GOOD, {"tree": "/gone"},
          "/gone is not a kernel tree: it has no Makefile\n    tree: /gone\n  unpack one, or say `doit tree=DIR`"),
-        (GOOD.replace("seed", "gone"), {}, "{p}:4: {root}/gone does not exist\n    config: {root}/gone"),
+        (GOOD.replace("seed", "gone"), {}, "{p}:4: {root}/gone does not exist\n    config: gone"),
     ],
 )  # fmt: skip
 def test_mistakes(root, text, overrides, message):

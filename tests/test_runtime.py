@@ -1,7 +1,8 @@
 """The C reader in pipeline/kallmodsyms/runtime against listings that were known before their tables were encoded.
 
-The encoder below is the tests' own, written from docs/design.md ("Module tables", "Sizes") and from scripts/kallsyms.c, so that a
-mistake of the package's generator cannot hide in both. Big-endian and 32-bit programs run under qemu's user emulation.
+The encoder below is the tests' own, written from docs/design.md ("Module tables", "Sizes") and from scripts/kallsyms.c,
+so that a mistake of the package's generator cannot hide in both. Big-endian and 32-bit programs run under qemu's user
+emulation.
 """
 
 import bisect
@@ -81,7 +82,10 @@ class Symbol:
 
 @dataclass
 class Image:
-    """Symbols in address order and who owns what: `runs` are (start, names of modules), ascending, the last with no names."""
+    """Symbols in address order and who owns what.
+
+    runs: (start, names of modules), ascending, the last with no names
+    """
 
     symbols: list
     runs: list = field(default_factory=list)
@@ -168,7 +172,7 @@ def encode(image, machine):
     # Tokens: every byte for itself, and a few longer ones in the places of control characters, the longest first.
     tokens = [bytes([byte]) for byte in range(1, 256)]
     longer = [b"_init", b"kallsyms_", b"t_", b"ab", b"T"]
-    tokens = [b"~"] + longer + tokens[len(longer) :]
+    tokens = [b"~", *longer, *tokens[len(longer) :]]
     starts = list(itertools.accumulate((len(token) + 1 for token in tokens), initial=0))[:-1]
     codes = {token: code for code, token in enumerate(tokens)}
 
@@ -277,7 +281,10 @@ def lines(process):
 
 
 def sample(machine, encoding=OFFSETS, sizes=COMPACT):
-    """600 symbols: two markers' worth, aliases, gaps, an overlap, a size past every code, a name of 300 bytes, all sorts of owners."""
+    """600 symbols, enough for two markers, with all sorts of owners.
+
+    Among them are aliases, gaps, an overlap, a size past every code, and a name of 300 bytes.
+    """
     base = 0xC0000000 if machine.bits == 32 else 0xFFFFFFFF81000000
     pick = random.Random(5)
     symbols, address = (
@@ -333,10 +340,8 @@ def images(draw, machine):
 def test_listing_of_every_encoding(harness, encoding, sizes):
     image = sample(harness.machine, encoding, sizes)
     case = encode(image, harness.machine)
-    if sizes == NO_SIZES:
-        expected = replace(image, symbols=[replace(s, size=0) for s in image.symbols])
-    else:
-        expected = image
+    sizeless = replace(image, symbols=[replace(s, size=0) for s in image.symbols])
+    expected = sizeless if sizes == NO_SIZES else image
     assert lines(harness(case, "kallmodsyms")) == listing(expected, harness.machine)
     assert lines(harness(case, "hidden")) == listing(expected, harness.machine, hide=True)
     plain = [f"{s.address:0{harness.machine.bits // 4}x} {s.type} {s.name}\n" for s in image.symbols]

@@ -1,6 +1,10 @@
-"""Symbols of ELF files against `nm -n` and `nm -nS` of binutils, natively and for three other word sizes and byte orders; damaged
-files and malformed text against the message they must give."""
+"""Symbols of ELF files against `nm -n` and `nm -nS` of binutils.
 
+That is done natively and for three other word sizes and byte orders. Damaged files and malformed text must give
+the right message.
+"""
+
+import contextlib
 import os
 import subprocess
 
@@ -13,11 +17,13 @@ from tables_kit import TARGETS, table
 from kallmodsyms import elf, strings, symbols
 from kallmodsyms.errors import InputError
 
-# Every kind of symbol that C can make; `weak_data` and `weak_code` differ in nm's letter, `common` has no address in the object.
+# Every kind of symbol that C can make; `weak_data` and `weak_code` have letters of their own, `common` has no address
+# in the object.
 SOURCE_C = """
 int initialised = 1; int zero; const int constant = 2; static int local_zero[4]; int common __attribute__((common));
 int weak_data __attribute__((weak)); int in_section __attribute__((section(".init.data"))) = 3;
-extern int undefined_data __attribute__((weak)); extern void undefined_code(void) __attribute__((weak)); extern int missing;
+extern int undefined_data __attribute__((weak)); extern void undefined_code(void) __attribute__((weak));
+extern int missing;
 _Thread_local int thread = 1;
 static int __attribute__((noinline)) same(int x) { return x + local_zero[1]; }
 void weak_code(void) __attribute__((weak)); void weak_code(void) { local_zero[0]++; }
@@ -27,7 +33,8 @@ int __attribute__((section(".init.text"))) init(int x)
 int _start(int x) { return init(x) + constant; }
 """
 
-# Sections by name and by flags, absolute symbols, one address for many names, names that are prefixes of each other at eight bytes.
+# Sections by name and by flags, absolute symbols, one address for many names, names that are prefixes of each other at
+# eight bytes.
 SOURCE_S = "".join(
     f'.section "{name}","{flags}",%{kind}\nS_{number}:\n.globl G_{number}\nG_{number}: .byte 0\n'
     for number, (name, flags, kind) in enumerate(
@@ -89,7 +96,7 @@ def test_equal_to_nm(objects, sizes):
 
 @pytest.mark.parametrize("sizes", [False, True], ids=["-n", "-nS"])
 def test_text_of_nm_read_back(objects, sizes, tmp_path):
-    target, files = objects
+    _, files = objects
     for path in files:
         text = symbols.read(path).nm(sizes)
         (tmp_path / "map").write_bytes(text)
@@ -102,7 +109,7 @@ def test_text_of_nm_read_back(objects, sizes, tmp_path):
 
 
 def test_executable_sections_are_those_of_readelf(objects):
-    target, files = objects
+    _, files = objects
     path = files[3]
     lines = subprocess.run(["readelf", "-SW", path], capture_output=True, check=True, text=True).stdout.splitlines()
     fields = [line.partition("]")[2].split() for line in lines if line.startswith("  [")]
@@ -172,10 +179,8 @@ def test_damaged_file_is_read_or_refused(objects, tmp_path_factory, data):
         damaged[data.draw(places)] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "damaged.o"
     path.write_bytes(damaged)
-    try:
+    with contextlib.suppress(InputError):
         symbols.read(path).nm(True)
-    except InputError:
-        pass
 
 
 def test_bytes_at_an_address(objects):

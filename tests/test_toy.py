@@ -1,7 +1,8 @@
 """The situations that the toy kernel was written for, in the image and lists that the task graph makes of it.
 
-A comment `test_NAME: ...` in toy_kernel/ names the test here that needs what stands there; test_every_situation_has_its_test keeps the
-two together. Two builds serve all: the default configuration, and one in which every tristate that can be is m.
+A comment `test_NAME: ...` in toy_kernel/ names the test here that needs what stands there;
+test_every_situation_has_its_test keeps the two together. Two builds serve all: the default configuration, and one in
+which every tristate that can be is m.
 """
 
 import re
@@ -320,7 +321,7 @@ def test_same_static_name(toy):
 
 @pytest.fixture(scope="module")
 def with_objects(tmp_path_factory):
-    """What the image prints, and what we decode, where symbols of one name and one module are told apart by their objects."""
+    """What the image prints, and what we decode, where objects tell symbols of one name and one module apart."""
     image = Image(tmp_path_factory.mktemp("objects"), DEFCONFIG, "objects=true")
     return image.run("kallmodsyms"), (image.objdir / "kallmodsyms").read_text()
 
@@ -421,8 +422,8 @@ def test_padding_gap(toy):
     )  # behind lkdtm's last function, and no longer lkdtm's
 
 
-def test_lookup_in_the_image_and_in_the_file(toy, build_harness):
-    """The reader of the running kernel and ours find the same at every address: symbol, offset, and the modules that own the byte."""
+def test_lookup_in_the_image_and_in_the_file(toy, build_harness):  # noqa: F811 (the fixture)
+    """The running kernel's reader and ours find the same at every address: symbol, offset, and the byte's modules."""
     machine = MACHINES["x86_64"]
     image = elf.Elf(toy.objdir / "vmlinux")
     decoded = reader.read(image.path)
@@ -454,7 +455,8 @@ def test_lookup_in_the_image_and_in_the_file(toy, build_harness):
 
 def label(image, name, count, size=1):
     """The bytes of a table of as many entries as `count` says, itself a number or the label of one."""
-    places = dict(zip((table := symbols.from_elf(image)).names, table.addresses.tolist()))
+    table = symbols.from_elf(image)
+    places = dict(zip(table.names, table.addresses.tolist(), strict=True))
     if isinstance(count, str):
         count = int.from_bytes(image.bytes_at(places[count.encode()], 4), "little")
     return image.bytes_at(places[name.encode()], count * size) if count else b""

@@ -1,7 +1,8 @@
 """Which module each text symbol of a built image belongs to, told by what our pipeline never reads.
 
-Each object's own symbol table (`nm`) says which symbols it defines, and the KBUILD_MODFILE in its `.cmd` file which modules it was
-compiled for. No map, no addresses: a name that several objects define has a multiset of owners, and so has the listing.
+Each object's own symbol table (`nm`) says which symbols it defines, and the KBUILD_MODFILE in its `.cmd` file which
+modules it was compiled for. No map, no addresses: a name that several objects define has a multiset of owners, and so
+has the listing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ TEXT = "tTwW"
 
 
 def modfile(objdir: Path, target: str) -> list[str]:
-    """The modules that `target` was compiled for: `["fs/ext4/ext4"]`. An object without KBUILD_MODFILE (assembler) has none."""
+    """The modules that `target` was compiled for: `["fs/ext4/ext4"]`; none without KBUILD_MODFILE (assembler)."""
     path = objdir / target
     command = (path.parent / f".{path.name}.cmd").read_text()
     found = re.search(r"-DKBUILD_MODFILE='?\\?\"(.*?)\\?\"'?(?:\s|$)", command.splitlines()[0])

@@ -2,4 +2,5 @@
 
 from kallmodsyms.cli import command
 
-command()
+if __name__ == "__main__":
+    command()

@@ -171,11 +171,11 @@ def run(
     vmlinux = _vmlinux(objdir)
     config = autoconf.read(objdir)
     if "UML" not in config and "X86" not in config:
-        raise InputError("is for neither x86 nor User Mode Linux; no other kernel can be booted here", path=vmlinux)
+        raise InputError("cannot be booted here: it is neither for x86 nor for User Mode Linux", path=vmlinux)
     kind = _UserMode if "UML" in config else _Qemu
     for option in ("PROC_FS", "BINFMT_ELF", "BINFMT_SCRIPT", "PRINTK", "TTY", *kind.needs):
         if option not in config:
-            raise InputError(f"CONFIG_{option} is not set, but a boot needs it", path=objdir / ".config")
+            raise InputError(f"CONFIG_{option} is not set, but booting needs it", path=objdir / ".config")
     program = _busybox(setup.busybox, vmlinux)
 
     with tempfile.TemporaryDirectory(prefix="kallmodsyms-") as name:
@@ -194,7 +194,7 @@ def _vmlinux(objdir: Path) -> Path:
     path = objdir / "vmlinux"
     if not path.is_file():
         raise InputError(
-            "does not exist", path=path, cure="name the directory where a kernel was built, or build it first"
+            "does not exist", path=path, cure="give a directory in which a kernel was built, or build one there"
         )
     return path
 
@@ -207,7 +207,7 @@ def _image(objdir: Path, config: Mapping[str, str]) -> Path:
         return vmlinux
     compressed = objdir / "arch/x86/boot/bzImage"
     if not compressed.is_file() or compressed.stat().st_mtime < vmlinux.stat().st_mtime:
-        cure = "make bzImage (with the words of `kallmodsyms link --help`), or set CONFIG_PVH to boot vmlinux itself"
+        cure = "make bzImage (`kallmodsyms link --help` shows the command), or set CONFIG_PVH to boot vmlinux itself"
         raise InputError("does not exist, or is older than vmlinux", path=compressed, cure=cure)
     return compressed
 
@@ -217,15 +217,15 @@ def _busybox(named: str | os.PathLike[str] | None, vmlinux: Path) -> Path:
     path = named or shutil.which("busybox")
     if path is None:
         raise InputError(
-            "busybox is not on the PATH", cure="apt-get install busybox-static, or name one with --busybox"
+            "busybox is not on the PATH", cure="apt-get install busybox-static, or give one with --busybox"
         )
     program, kernel = elf.Elf(path), elf.Elf(vmlinux)
     if program.machine != kernel.machine:
-        cure = "name one with --busybox: get it by `apt-get download busybox-static:ARCHITECTURE` and `dpkg-deb -x`"
-        raise InputError(f"is not for the machine of {vmlinux}", path=path, cure=cure)
+        cure = "give one with --busybox; `apt-get download busybox-static:ARCHITECTURE` and `dpkg-deb -x` get it"
+        raise InputError(f"is for another machine than {vmlinux}", path=path, cure=cure)
     if any(section.name == ".interp" for section in program.sections):
         raise InputError(
-            "is not linked statically", path=path, cure="apt-get install busybox-static, or name one with --busybox"
+            "is not statically linked", path=path, cure="apt-get install busybox-static, or give one with --busybox"
         )
     return Path(path)
 
@@ -266,7 +266,7 @@ def _console(command: Sequence[str], seconds: float) -> str:
     console = said.decode("utf-8", "replace").replace("\r\n", "\n")
     if late:
         raise InputError(
-            f"the kernel did not end within {seconds:g} s; its last words:\n{_last(console)}",
+            f"the kernel was still running after {seconds:g} s; its last lines:\n{_last(console)}",
             cure="give it more time with --seconds",
         )
     return console
@@ -278,11 +278,11 @@ def _content(output: Path, name: str, vmlinux: Path, console: str) -> bytes:
     content, _, status = arrived.rpartition(b"=")
     if not status.rstrip().isdigit():
         raise InputError(
-            f"the kernel stopped before it had read {name}; its last words:\n{_last(console)}", path=vmlinux
+            f"the kernel stopped before all of {name} was read; its last lines:\n{_last(console)}", path=vmlinux
         )
     if int(status):
         raise InputError(
-            f"{name} cannot be read in the running kernel; its last words:\n{_last(console)}", path=vmlinux
+            f"{name} cannot be read in the running kernel; its last lines:\n{_last(console)}", path=vmlinux
         )
     return content
 

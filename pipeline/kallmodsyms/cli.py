@@ -10,13 +10,20 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from kallmodsyms import errors, files
 from kallmodsyms.errors import InputError
+from kallmodsyms.names import SIZES
+
+if TYPE_CHECKING:
+    from kallmodsyms.configured import Configured
 
 
 def command() -> None:
-    """The console command. A run is short and keeps what it makes, so that looking for garbage would find little and take long."""
+    """The console command. A run is short and keeps what it makes, so that looking for garbage would find little and
+    take long.
+    """
     gc.disable()
     status = main()
     gc.freeze()
@@ -42,27 +49,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _tristate(options: argparse.Namespace) -> None:
-    from kallmodsyms import configured, kconfig
+def _configured(options: argparse.Namespace) -> Configured:
+    from kallmodsyms.configured import Configured
 
-    found = configured.configuration(options.tree, options.objdir, options.arch, dict(options.variable))
+    return Configured(options.tree, options.objdir, options.arch, dict(options.variable))
+
+
+def _tristate(options: argparse.Namespace) -> None:
+    from kallmodsyms import kconfig
+
+    found = _configured(options)
+    text = kconfig.tristate_conf(found.configuration)
+    found.save()
     errors.warn(found.warnings)
-    _deliver(options, kconfig.tristate_conf(found))
+    _deliver(options, text)
 
 
 def _thick(options: argparse.Namespace) -> int:
-    from kallmodsyms import configured, kbuild
+    from kallmodsyms import kbuild
 
-    kernel = configured.kernel_tree(options.tree, options.objdir, options.arch, dict(options.variable))
-    modules = kbuild.builtin_modules(kernel)
-    errors.warn((*kernel.configuration.warnings, *kernel.cache.warnings))
+    found = _configured(options)
+    modules = found.modules
+    found.save()
+    errors.warn(found.warnings)
     if options.explain:
-        for path, reason in kernel.cache.reasons.items():
+        for path, reason in found.kernel.memory.reasons.items():
             print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)
     if not options.check:
         _deliver(options, kbuild.format_thick(modules))
         return 0
-    disagreements = kbuild.check(kernel, modules)
+    disagreements = kbuild.check(found.kernel, modules)
     _deliver(options, "".join(f"{line}\n" for line in disagreements))
     return 1 if disagreements else 0
 
@@ -142,6 +158,19 @@ def _lookup(options: argparse.Namespace) -> int:
     return 1 if missing else 0
 
 
+def _why(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from kallmodsyms import profile, why
+    from kallmodsyms.plan import Steps
+
+    words = dict(options.words)
+    chosen = profile.load(words.pop("profile", profile.DEFAULT), Path.cwd(), words)
+    reason = why.answer(Steps(chosen, keep=False), options.what)
+    print(f"{options.what}: {reason or 'up to date'}")
+    return 1 if reason else 0
+
+
 def _boot(options: argparse.Namespace) -> None:
     from kallmodsyms import boot
 
@@ -166,7 +195,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable, summary: str, example: str, output: bool = True) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int | None], summary: str, example: str, output: bool = True
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
             help=summary,
@@ -203,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     def sizes_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "--sizes",
-            choices=("compact", "dense", "none"),
+            choices=SIZES,
             default="compact",
             help="how symbol sizes are stored (default: compact)",
         )
@@ -234,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--check",
         action="store_true",
-        help="instead of the list, say where the objects in the build directory disagree with it; exit status 1 if any does",
+        help="say where the objects in the build directory disagree with the list; exit status 1 if any does",
     )
 
     sub = command(
@@ -255,7 +286,7 @@ def _parser() -> argparse.ArgumentParser:
         "builtin-ranges",
         _builtin_ranges,
         "modules.builtin.ranges as Linux 6.12 has it, for a kernel of any version (DTrace reads it)",
-        "kallmodsyms builtin-ranges build/.tmp_vmlinux2.map --thick build/modules_thick.builtin -o build/modules.builtin.ranges",
+        "kallmodsyms builtin-ranges build/.tmp_vmlinux2.map --thick build/modules_thick.builtin -o build/ranges",
     )
     map_options(sub)
     sub.add_argument("--thick", required=True, metavar="FILE", help="what `kallmodsyms thick` wrote")
@@ -284,9 +315,11 @@ def _parser() -> argparse.ArgumentParser:
         "--lto-clang", action="store_true", help="names end at .llvm. when they are compared (CONFIG_LTO_CLANG)"
     )
     sub.add_argument(
-        "--format", choices=("text", "incbin"), default="text",
-        help="text: as scripts/kallsyms writes it, for the C preprocessor; incbin: the same as a few lines and a binary file",
-    )  # fmt: skip
+        "--format",
+        choices=("text", "incbin"),
+        default="text",
+        help="text: as scripts/kallsyms writes it, for the C preprocessor; incbin: a few lines and a binary file",
+    )
     objects_option(sub)
     sub.add_argument(
         "--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1"
@@ -346,9 +379,24 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     sub = command(
+        "why",
+        _why,
+        "why a task, a directory or a file of a build must be made again; exit status 1 if it must",
+        "kallmodsyms why compile:fs/minix/inode.o\n"
+        "kallmodsyms why fs/ext4 profile=config/linux-small.yaml tree=linux-6.1",
+        output=False,
+    )
+    sub.add_argument(
+        "what", metavar="WHAT", help="a task as doit lists it, a directory of the tree, an object, an output"
+    )
+    sub.add_argument(
+        "words", nargs="*", type=_assignment, metavar="KEY=VALUE", help="which build: the words that doit is given"
+    )
+
+    sub = command(
         "boot",
         _boot,
-        "the /proc/kallmodsyms of a running kernel: boots what was built in a directory, under qemu (x86) or as a process (UML)",
+        "the /proc/kallmodsyms of a running kernel: boots what was built, under qemu (x86) or as a process (UML)",
         "kallmodsyms boot build/linux-small | grep '\\[ext4\\]'",
     )
     sub.add_argument("objdir", metavar="OBJDIR")

@@ -1,87 +1,193 @@
-"""A shell command in, what its output depends on out; and the outputs themselves, kept between runs.
+"""A shell command in, what it printed out; asked once, and again only when something that it looks at has changed.
 
-Makefiles and Kconfig files ask the compiler what it can do, some hundred times. The answers change when the compiler does, so
-an answer is good as long as the command, the directory that it runs in, the programs and scripts that it names, by identity and
-content, and the variables that these mention are the same. What goes unnoticed is a tool that neither a command nor a script of the
-tree names: the toolchain behind a `rustc` that only chooses one.
+Makefiles and Kconfig files ask the compiler what it can do, some hundred times. An answer is a step of the ledger,
+`ask:COMMAND`: it holds as long as the programs, files and scripts that the command names, and the variables that
+these mention, are what they were. What goes unnoticed is a tool that neither a command nor a script of the tree
+names, nor a variable that they mention: the toolchain behind a `rustc` that only chooses one.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import NamedTuple
 
-from kallmodsyms import files, kept
-from kallmodsyms.errors import InputError
-from kallmodsyms.files import differs, fingerprint
+from kallmodsyms import files
+from kallmodsyms.facts import Fact, World
+from kallmodsyms.ledger import Done, Ledger
 
-_WORD = re.compile(r"""[^\s"'`;|&(){}<>=]+""")
-_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
-_SCRIPT = re.compile(r"[\w.-]+\.(?:sh|py|pl|awk)\b")
-# Programs whose output follows from themselves, their arguments and the files that these name. Others may look at the time, at what
-# is in a directory, at a repository.
-_TOOL = re.compile(
+# As text: most runs ask no command, and need none of them compiled.
+_WORD = r"""[^\s"'`;|&(){}<>=]+"""
+_QUOTED = r"""'[^']*'|"(?:[^"\\]|\\.)*\""""
+# What is printed names nothing, unless a shell reads it.
+_PRINTED = r"\b(?:echo|printf) +'[^']*'"
+_SHELL = r"\b(?:ba|da)?sh\b(?!\.)"
+_VARIABLE = r"\$\{?([A-Za-z_]\w*)"
+_SCRIPT = r"[\w.-]+\.(?:sh|py|pl|awk)\b"
+# Programs whose output follows from themselves, their arguments and the files that these name. Others may look at the
+# time, at what is in a directory, at a repository.
+_TOOL = (
     r"(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|ld\.\w+|as|ar|nm|objcopy|objdump|readelf|strip|rustc|bindgen|pahole|"
-    r"ccache|distcc)(?:-[\d.]+)?"
-    r"|\[|basename|bash|cat|cut|dash|dirname|echo|expr|false|[efgm]?awk|[ef]?grep|head|mkdir|printf|rm|sed|sh|sort|tail|test|tr|true|"
+    r"ccache|distcc|gold)(?:-[\d.]+)?"
+    r"|\[|basename|bash|cat|cut|dash|dirname|echo|env|expr|false|[efgm]?awk|getconf|[ef]?grep|head|mkdir|mktemp|printf|rm|sed|sh|sort|tail|test|tr|true|"
     r"uniq|wc"
 )
-_MOST = 500
-"""Answers in the file. Flags are a part of most commands, so that each change of the configuration asks some of them anew."""
 
-Conditions = dict[str, dict[str, Any]]
-"""What something depends on: variables, name to value or None; files, path to fingerprint or None; programs, name to [path, size, mtime
-in ns, ctime in ns] or None."""
+# Of these the output follows from more: all variables, chance, the machine.
+_ODD_USE = r"(?m)(?:^|[;&|(`])\s*(?:env\s*(?:$|[;&|)`>])|getconf\s+_)|(?:^|[;&|])\s*mktemp\b"
 
 
-def conditions(
-    environment: Mapping[str, str], variables: Iterable[str], names: Iterable[str], programs: Iterable[str] = ()
-) -> Conditions:
-    """These things as they are now."""
-    return {
-        "variables": {name: _variable(environment, name) for name in sorted(variables)},
-        "programs": {name: _program(environment, name) for name in sorted(programs)},
-        "files": {name: fingerprint(name) for name in dict.fromkeys(names)},
-    }
+class Answer(NamedTuple):
+    """What a command printed on standard output and on standard error."""
+
+    output: str
+    complaint: str
 
 
-def why(recorded: Conditions, environment: Mapping[str, str]) -> str | None:
-    """Why what was found under these conditions does not hold any more, or None."""
-    for name, value in recorded["variables"].items():
-        if _variable(environment, name) != value:
-            return f"{name} is {_variable(environment, name)!r}, it was {value!r}"
-    for name, identity in recorded["programs"].items():
-        if _program(environment, name) != identity:
-            return f"{name} is another program than it was"
-    for name, previous in recorded["files"].items():
-        if differs(name, previous):
-            return f"{name} {'changed' if previous else 'appeared'}"
-    return None
+class Answers:
+    """The commands that one asker asks, `make` or `kconfig`: each is run at most once a process."""
 
+    def __init__(self, ledger: Ledger, asker: str, directory: str | os.PathLike[str]) -> None:
+        """Commands run in `directory`."""
+        self.directory = os.fspath(directory)
+        self._ledger, self._asker = ledger, asker
+        self._known: dict[tuple[str, str], Answer] = {}
+        self._done: list[Done] = []
+        self._environment: Mapping[str, str] | None = None
+        self._copy: dict[str, str] | None = None
+        self._world = ledger.world
 
-def of(commands: Iterable[str], directory: str | os.PathLike[str], environment: Mapping[str, str]) -> Conditions:
-    """What the outputs of commands depend on, as far as their text and that of the scripts they run tells."""
-    variables, programs, paths = {"PATH"}, set(), set()
-    for command in commands:
-        variables.update(_VARIABLE.findall(command))
+    def ask(self, command: str, environment: Mapping[str, str], shell: str = "/bin/sh") -> Answer:
+        """What a command prints in an environment."""
+        answer = self._known.get((command, shell))
+        if answer is None:
+            answer = self._known[command, shell] = self._kept(command, environment, shell)
+        return answer
+
+    def save(self) -> None:
+        """Put what is new into the ledger."""
+        if self._done:
+            self._ledger.append(self._done)
+            self._done.clear()
+
+    def _kept(self, command: str, environment: Mapping[str, str], shell: str) -> Answer:
+        name, words = f"ask:{self._asker}:{command}", (shell,)
+        world = self._world_of(environment)
+        reason, result = self._ledger.find(name, words, world)
+        if reason is None:
+            return Answer(*marshal.loads(result or b""))
+        repeatable = self._repeatable(command, world)
+        # Before it runs: an answer must not be kept as that of a compiler which replaced the one that was asked.
+        reads = (
+            [Fact(kind, what, world.look(kind, what)) for kind, what in self._looks(command, world)]
+            if repeatable
+            else []
+        )
+        answer = run(command, shell, self.directory, self._whole(environment))
+        if repeatable:
+            self._done.append(Done(name, words, reads, result=marshal.dumps(tuple(answer))))
+        return answer
+
+    def _world_of(self, environment: Mapping[str, str]) -> World:
+        """What commands see. Most askers have one environment for all of them."""
+        if self._environment is not environment:
+            self._environment, self._copy = environment, None
+            self._world = self._ledger.world.under(environment=environment.get)
+        return self._world
+
+    def _whole(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """All variables. Their values may be computed only when they are looked at."""
+        if self._copy is None:
+            self._copy = dict(environment)
+        return self._copy
+
+    def _looks(self, command: str, world: World) -> list[tuple[str, str]]:
+        """Kinds and names of what the output depends on, as far as the command and the scripts that it runs tell."""
+        variables, programs, paths = {"PATH", *re.findall(_VARIABLE, command)}, set(), set()
         for word in _words(command):
-            if "/" not in word and (_TOOL.fullmatch(word) or (word[0].isalnum() and _program(environment, word))):
+            if "/" not in word and (re.fullmatch(_TOOL, word) or (word[0].isalnum() and world.look("program", word))):
                 programs.add(word)
             elif word[0] not in "-+" and not word.startswith("/dev/"):
-                paths.add(os.path.join(directory, word))
-    for path, text in _scripts(paths):
-        paths.add(path)
-        variables.update(_VARIABLE.findall(text))
-        programs.update(word for word in _words(text) if _TOOL.fullmatch(word))
-    return conditions(environment, variables, sorted(paths), programs)
+                paths.add(self._place(word))
+                if word[0].isalnum() and "/" not in word:
+                    programs.add(word)  # there is none of that name, but there may be one day
+        for path, text in _scripts(paths):
+            paths.add(path)
+            variables.update(re.findall(_VARIABLE, text))
+            programs.update(word for word in _words(text) if re.fullmatch(_TOOL, word))
+        for word in _values(variables, world):
+            if "/" not in word and (re.fullmatch(_TOOL, word) or _other_program(word, world)):
+                programs.add(word)
+            elif "/" in word and os.path.isfile(self._place(word)):
+                paths.add(self._place(word))
+        named = (("environment", variables), ("program", programs), ("file", paths))
+        return [(kind, name) for kind, names in named for name in sorted(names)]
+
+    def _repeatable(self, command: str, world: World) -> bool:
+        """Whether what the command prints follows from what `_looks` finds in it."""
+        if "*" in re.sub(_QUOTED, "", command):
+            return False
+        words = _words(command if re.search(_SHELL, command) else re.sub(_PRINTED, "", command))
+        places = [self._place(word) for word in words]
+        if any(os.path.isdir(place) for place in places):
+            return False
+        texts = [text for _, text in _scripts(places)]
+        if any(re.search(_ODD_USE, text) for text in (command, *texts)):
+            return False
+        words += [word for text in texts for word in _words(text)]
+        words += _values(re.findall(_VARIABLE, command), world)
+        return not any(_other_program(word, world) for word in words)
+
+    def _place(self, word: str) -> str:
+        return os.path.join(self.directory, word)
+
+
+def unkept(directory: str | os.PathLike[str]) -> Answers:
+    """Answers that are those of one process."""
+    return Answers(Ledger(None, directory, directory), "make", directory)
+
+
+def run(command: str, shell: str, directory: str, environment: Mapping[str, str]) -> Answer:
+    """Run a command. What cannot be run prints nothing, as with make."""
+    import subprocess  # not needed by most runs, and takes long to import
+
+    if not command.strip():
+        return Answer("", "")
+    words: list[str | bytes] = [shell, "-c", command.encode("utf-8", "surrogateescape")]
+    try:
+        done = subprocess.run(words, cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+    except OSError:
+        return Answer("", "")
+    return Answer(*(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)))
+
+
+def _other_program(word: str, world: World) -> bool:
+    return (
+        "/" not in word
+        and word[0].isalnum()
+        and not re.fullmatch(_TOOL, word)
+        and world.look("program", word) is not None
+    )
+
+
+def _values(variables: Iterable[str], world: World) -> list[str]:
+    """The words in the values of variables: one may be a compiler."""
+    values = (world.look("environment", name) for name in variables if name != "PATH")
+    return [word for value in values if value for word in _words(value)]
+
+
+def _words(command: str) -> list[str]:
+    """The words of a command that mean themselves."""
+    return [word for word in re.findall(_WORD, command) if "$" not in word]
 
 
 def _scripts(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The scripts among some files, and those beside them that they name, or would name if they were there: path and text, without
-    lines of comment."""
+    """The scripts among some files, and those beside them that they name, or would name if they were there.
+
+    Path and text of each, without lines of comment.
+    """
     todo, seen = sorted(paths), set(paths)
     while todo:
         path = todo.pop()
@@ -89,92 +195,8 @@ def _scripts(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
         if text.startswith("#!"):
             text = "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("#"))
             yield path, text
-            beside = {os.path.join(os.path.dirname(path), name) for name in _SCRIPT.findall(text)} - seen
+            beside = {os.path.join(os.path.dirname(path), name) for name in re.findall(_SCRIPT, text)} - seen
             seen |= beside
             todo += sorted(beside)
         elif path not in paths:
             yield path, ""
-
-
-class Answers:
-    """What shell commands printed: in this run, and, where that can be told to hold, in earlier ones.
-
-    warnings: about the file
-    """
-
-    def __init__(self, path: str | os.PathLike[str] | None = None, place: Iterable[str] = ()) -> None:
-        """`path` is the file, None keeps nothing; `place` is what its contents are about."""
-        self.path, self._place = path, tuple(place)
-        self.warnings: list[str] = []
-        self._now: dict[tuple[str, str], str] = {}
-        self._kept: dict[tuple[str, str], tuple[str, Conditions]] = {}
-        self._changed = False
-        if path is not None:
-            record, _, self.warnings = kept.read(path, self._place)
-            self._kept = (record or {}).get("answers", {})
-
-    def find(self, command: str, directory: str, environment: Mapping[str, str]) -> str | None:
-        """What the command prints, if that is known."""
-        key = (command, directory)
-        if key not in self._now and key in self._kept:
-            output, recorded = self._kept[key]
-            if why(recorded, environment) is None:
-                self._now[key] = output
-        return self._now.get(key)
-
-    def keep(self, command: str, directory: str, environment: Mapping[str, str], output: str) -> None:
-        """Remember what the command printed."""
-        self._now[command, directory] = output
-        if self.path is not None and _repeatable(command, directory, environment):
-            self._kept.pop((command, directory), None)
-            self._kept[command, directory] = (output, of([command], directory, environment))
-            self._changed = True
-
-    def save(self) -> None:
-        """Write the file, if anything is new."""
-        if self._changed and self.path is not None:
-            self._changed = False
-            try:
-                kept.write(self.path, self._place, {"answers": dict(list(self._kept.items())[-_MOST:])})
-            except InputError as error:
-                self.warnings.append(f"{error}; the compiler is asked the same questions each time")
-
-
-def _repeatable(command: str, directory: str, environment: Mapping[str, str]) -> bool:
-    """Whether what the command prints follows from what `of` finds in it."""
-    if "*" in command:
-        return False
-    words = _words(command)
-    places = [os.path.join(directory, word) for word in words]
-    if any(os.path.isdir(place) for place in places):
-        return False
-    words += [word for _, text in _scripts(places) for word in _words(text)]
-    return not any(_other_program(word, environment) for word in words)
-
-
-def _other_program(word: str, environment: Mapping[str, str]) -> bool:
-    return (
-        "/" not in word and word[0].isalnum() and not _TOOL.fullmatch(word) and _program(environment, word) is not None
-    )
-
-
-def _words(command: str) -> list[str]:
-    """The words of a command that mean themselves."""
-    return [word for word in _WORD.findall(command) if "$" not in word]
-
-
-def _variable(environment: Mapping[str, str], name: str) -> str | None:
-    return environment.get(name, os.environ.get(name))
-
-
-def _program(environment: Mapping[str, str], name: str) -> list | None:
-    # shutil.which() is this, but importing it takes longer than all that is looked up here.
-    for directory in (_variable(environment, "PATH") or os.defpath).split(os.pathsep):
-        path = os.path.join(directory, name)
-        try:
-            status = os.stat(path)
-        except OSError:
-            continue
-        if stat.S_ISREG(status.st_mode) and os.access(path, os.X_OK):
-            return [path, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-    return None

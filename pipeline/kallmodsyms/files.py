@@ -1,4 +1,4 @@
-"""How every stage writes its output, reads its text input, and tells whether a file is still what it was.
+"""How every stage writes its output and reads its text input.
 
 An output is written to a temporary name beside it and renamed, so that a reader never sees half a file and a
 failed step leaves the old one. Content that did not change keeps its timestamp, so that nothing downstream reruns.
@@ -6,7 +6,6 @@ failed step leaves the old one. Content that did not change keeps its timestamp,
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -52,26 +51,3 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-
-
-Fingerprint = list
-"""[size in bytes, mtime in ns, ctime in ns, SHA-1 of the content]; JSON-able. ctime cannot be set back, so that an edit within
-the clock's grain or under a restored mtime is seen; the digest keeps a mere `touch` from counting."""
-
-
-def fingerprint(path: str | os.PathLike[str], previous: Fingerprint | None = None) -> Fingerprint | None:
-    """The fingerprint of a file, or None if there is none. `previous` saves reading a file that stat says is the same."""
-    try:
-        stat = os.stat(path)
-        if previous is not None and previous[:3] == [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]:
-            return previous
-        digest = hashlib.sha1(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, digest]
-
-
-def differs(path: str | os.PathLike[str], previous: Fingerprint | None) -> bool:
-    """Whether the content of `path` is not what it was when `previous` was taken (None: it did not exist)."""
-    now = fingerprint(path, previous)
-    return (now is None) != (previous is None) or (now is not None and now[3] != previous[3])

@@ -6,13 +6,16 @@ The order of the steps is that of scripts/link-vmlinux.sh in Linux 6.1 and 6.12 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 
-from kallmodsyms import configured, elf, files, kbuild, provider, release
+from kallmodsyms import elf, errors, files, kbuild, names, provider, release
+from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.link import after, btf, recipe, relocatable, tables
 from kallmodsyms.link.exports import Exports
-from kallmodsyms.link.passes import NAMES, Passes
+from kallmodsyms.link.passes import Passes
+from kallmodsyms.link.recipe import NAMES
 from kallmodsyms.programs import run
 
 VERSION_OBJECT = "init/version-timestamp.o"
@@ -39,7 +42,7 @@ def link_vmlinux(
     exports = Exports.read(environment)
     if not release.knows_final_link(exports.tree):
         raise InputError(
-            "has no init/version-timestamp.c, so its final link is not that of Linux 6.1 or later",
+            "has no init/version-timestamp.c: this kernel links vmlinux as before Linux 6.1, which is not supported",
             path=exports.tree,
             cure="let the tree link vmlinux itself: run make without cmd_link_vmlinux",
         )
@@ -47,7 +50,7 @@ def link_vmlinux(
     exports.make("scripts/Makefile.build", "obj=init", VERSION_OBJECT)
     extra = [*([".vmlinux.export.o"] if "MODULES" in exports.config else []), VERSION_OBJECT]
     if with_modules and with_provider and provider.possible(exports.config):
-        exports.say("CC", configured.FOLDER)
+        exports.say("CC", names.FOLDER)
         extra += provider.build(exports.tree, exports.make)
     plan = recipe.of(environment, exports.config, extra)
     describe = functools.partial(btf.describe, exports) if "DEBUG_INFO_BTF" in exports.config else None
@@ -67,6 +70,7 @@ def link_vmlinux(
         # Word size and byte order are those of any object of the image that the linker need not compile first.
         sample = elf.Elf("vmlinux.o" if plan.relocatable else VERSION_OBJECT)
         passes.empty_tables(sample.bits, sample.byteorder)
+    passes.assemble(0)
     number = passes.settle(1, fresh, describe, exports.say)
     after.finish(exports, dialect, NAMES.image(number))
     passes.keep(number)
@@ -76,9 +80,32 @@ def _thick(exports: Exports) -> str:
     """Make modules_thick.builtin from the tree; its name."""
     name = "modules_thick.builtin"
     exports.say("MODTHICK", name)
-    kernel = configured.kernel_tree(exports.tree, ".", exports.environment.get("ARCH"))
-    files.write(name, kbuild.format_thick(kbuild.builtin_modules(kernel)))
+    found = configured(exports)
+    files.write(name, kbuild.format_thick(found.modules))
+    found.save()
+    errors.warn(found.ledger.warnings)
     return name
+
+
+def configured(exports: Exports) -> Configured:
+    """The tree, as make was told to configure it."""
+    return Configured(exports.tree, ".", exports.environment.get("ARCH"), command_line(exports.environment))
+
+
+def command_line(environment: Mapping[str, str]) -> dict[str, str]:
+    r"""The variables of make's command line, as GNU make 4.3 hands them on: behind ` -- ` in MAKEFLAGS.
+
+    Blanks in values are quoted there, and dollars doubled. Left out are the hook itself, which nothing reads that is
+    evaluated here, and the build directory, which is the current one.
+
+    >>> command_line({"MAKEFLAGS": r"rR --no-print-directory -- CC=clang O=out KCFLAGS=-g\ -O1 cmd_link_vmlinux=x"})
+    {'CC': 'clang', 'KCFLAGS': '-g -O1'}
+    """
+    _, found, words = f" {environment.get('MAKEFLAGS', '')}".partition(" -- ")
+    quoted = re.findall(r"(?:[^\s\\]|\\.)+", words, re.DOTALL) if found else []
+    assigned = [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL).replace("$$", "$").partition("=") for word in quoted]
+    ours = ("O", "KBUILD_OUTPUT", "cmd_link_vmlinux")
+    return {name: value for name, equals, value in assigned if equals and name not in ours}
 
 
 def _without_tables(exports: Exports, plan: recipe.Recipe, describe: Callable[[str], list[str]] | None) -> str:

@@ -7,8 +7,13 @@ from typing import Protocol
 FOLDER = ".kallmodsyms"
 """Our folder in a build directory. What is kept there between runs may be deleted at any time."""
 
+THICK = "modules_thick.builtin"
+
 SIZES = ("compact", "dense", "none")
 """How symbol sizes are stored in an image (docs/design.md, "Sizes")."""
+
+ModuleList = tuple[str, ...]
+"""The names of the modules that something belongs to, sorted."""
 
 TEXT_LETTERS = b"tTwW"
 """nm's letters for symbols of the text, the only ones that belong to modules."""

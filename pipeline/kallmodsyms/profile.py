@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class Profile:
     objdir: the build directory, made when missing
     arch: ARCH, as make knows it
     config: a .config, defconfig or fragment that the first `.config` is made of
-    base: for a tree with a make of its own: the configuration target that `config` is merged into (`tinyconfig`, `defconfig`)
+    base: for a tree with a make of its own: the configuration target that `config` is merged into (`tinyconfig`,
+        `defconfig`)
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
     sizes: how symbol sizes are stored: `compact`, `dense` or `none`
@@ -59,74 +60,106 @@ class Profile:
         return (self.tree / "scripts" / "Makefile.build").is_file()
 
 
-_PATHS = ("tree", "objdir", "config")
-_SWITCHES = ("objects", "modules", "provider")
-_KEYS = [f.name for f in dataclasses.fields(Profile) if f.name != "path"]
-_REQUIRED = [
-    f.name
-    for f in dataclasses.fields(Profile)
-    if f.name != "path" and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-]
+DEFAULT = "config/toy.yaml"
+_KEYS = [field.name for field in dataclasses.fields(Profile) if field.name != "path"]
 
 
 def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str]) -> Profile:
     """The profile in `path`, with `overrides` in place of what it says.
 
-    root: the directory that relative paths in the YAML file start from; relative paths in `overrides` start from there too
-    overrides: `key=value` words of the command line; a key that no profile has is a make variable where it is upper case
+    root: the directory that relative paths start from, those of `overrides` too
+    overrides: `key=value` words of the command line; a key that no profile has is a make variable where it is in upper
+        case
 
-    Raises InputError naming the file and, where it can, the line: unknown or missing key, wrong type, absent tree or tool.
+    Raises InputError naming the file and, where it can, the line: unknown or missing key, wrong type, absent tree or
+        tool.
     """
-    path = root / path
-    settings, lines = _parse(path)
-    make = {str(name): str(value) for name, value in (settings.pop("make", None) or {}).items()}
-    for key, value in overrides.items():
-        if key in _KEYS and key != "make":
-            settings[key] = value
-            lines.pop(key, None)
-        elif key.isupper():
-            make[key] = value
-        else:
-            raise InputError(
-                f"unknown setting {key}={value}", cure=f"settings are: {' '.join(_KEYS)}, and MAKE_VARIABLES"
-            )
-
-    def wrong(key: str, problem: str, cure: str | None = None) -> InputError:
-        if key in lines or key not in settings:
-            return InputError(problem, path=path, line=lines.get(key), text=_shown(settings, key), cure=cure)
-        return InputError(problem, text=_shown(settings, key), cure=cure)
-
-    for key in settings:
-        if key not in _KEYS:
-            raise wrong(key, f"unknown key '{key}'", f"keys are: {' '.join(_KEYS)}")
-    for key in _REQUIRED:
-        if settings.get(key) in (None, ""):
-            raise wrong(key, f"'{key}' is missing", f"add it to the file, or say `doit {key}=…`")
-    for key in _PATHS:
-        settings[key] = root / os.path.expanduser(str(settings[key]))
-    settings["arch"] = str(settings["arch"])
-    try:
-        settings["jobs"] = int(settings.get("jobs", 0))
-    except (TypeError, ValueError):
-        raise wrong("jobs", "'jobs' is not a number") from None
-    if settings.setdefault("sizes", "compact") not in SIZES:
-        raise wrong("sizes", f"'sizes' is none of {', '.join(SIZES)}")
-    for key in _SWITCHES:
-        if key in settings:
-            if str(settings[key]).lower() not in ("true", "false"):
-                raise wrong(key, f"'{key}' is neither true nor false")
-            settings[key] = str(settings[key]).lower() == "true"
-
-    profile = Profile(path=path, make=make, **settings)
+    found = _Settings(root / path, root)
+    found.override(overrides)
+    profile = Profile(
+        path=root / path,
+        tree=found.path("tree"),
+        objdir=found.path("objdir"),
+        arch=found.text("arch"),
+        config=found.path("config"),
+        base=found.text("base", "defconfig"),
+        make=found.make,
+        jobs=found.number("jobs", 0),
+        sizes=found.choice("sizes", SIZES),
+        objects=found.switch("objects", False),
+        modules=found.switch("modules", True),
+        provider=found.switch("provider", True),
+    )
     if not (profile.tree / "Makefile").is_file():
-        raise wrong(
-            "tree", f"{profile.tree} is not a kernel tree: it has no Makefile", "unpack one, or say `doit tree=DIR`"
-        )
+        cure = "unpack one, or say `doit tree=DIR`"
+        raise found.wrong("tree", f"{profile.tree} is not a kernel tree: it has no Makefile", cure)
     if not profile.config.is_file():
-        raise wrong("config", f"{profile.config} does not exist")
+        raise found.wrong("config", f"{profile.config} does not exist")
     if profile.has_make and shutil.which("make") is None:
         raise InputError("this profile needs make, which is not on the PATH", path=path, cure="apt-get install make")
     return profile
+
+
+class _Settings:
+    """What a file and the command line say, as far as it is of the type that is asked for. All methods raise
+    InputError.
+    """
+
+    def __init__(self, file: Path, root: Path) -> None:
+        self.file, self.root = file, root
+        self.values, self.lines = _parse(file)
+        make = self.values.pop("make", None)
+        if make is not None and not isinstance(make, dict):
+            raise InputError("'make' must be a mapping of variables to values", path=file, line=self.lines["make"])
+        self.make = {str(name): str(value) for name, value in (make or {}).items()}
+        for key in self.values:
+            if key not in _KEYS:
+                raise self.wrong(key, f"unknown key '{key}'", f"keys are: {' '.join(_KEYS)}")
+
+    def override(self, words: Mapping[str, str]) -> None:
+        for key, value in words.items():
+            if key in _KEYS and key != "make":
+                self.values[key] = value
+                self.lines.pop(key, None)
+            elif key.isupper():
+                self.make[key] = value
+            else:
+                cure = f"settings are: {' '.join(_KEYS)}, and MAKE_VARIABLES"
+                raise InputError(f"unknown setting {key}={value}", cure=cure)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.values.get(key, default)
+        if value in (None, ""):
+            raise self.wrong(key, f"'{key}' is missing", f"add it to the file, or say `doit {key}=…`")
+        return str(value)
+
+    def path(self, key: str) -> Path:
+        return self.root / os.path.expanduser(self.text(key))
+
+    def number(self, key: str, default: int) -> int:
+        try:
+            return int(self.text(key, str(default)))
+        except ValueError:
+            raise self.wrong(key, f"'{key}' must be a number") from None
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        value = self.text(key, choices[0])
+        if value not in choices:
+            raise self.wrong(key, f"'{key}' is none of {', '.join(choices)}")
+        return value
+
+    def switch(self, key: str, default: bool) -> bool:
+        value = self.text(key, str(default)).lower()
+        if value not in ("true", "false"):
+            raise self.wrong(key, f"'{key}' must be true or false")
+        return value == "true"
+
+    def wrong(self, key: str, problem: str, cure: str | None = None) -> InputError:
+        """The error about a key: of the file and its line, or of the command line."""
+        text = f"{key}: {self.values[key]}" if key in self.values else None
+        if key in self.lines or key not in self.values:
+            return InputError(problem, path=self.file, line=self.lines.get(key), text=text, cure=cure)
+        return InputError(problem, text=text, cure=cure)
 
 
 def _parse(path: Path) -> tuple[dict[str, object], dict[str, int]]:
@@ -139,12 +172,6 @@ def _parse(path: Path) -> tuple[dict[str, object], dict[str, int]]:
         problem = getattr(error, "problem", None) or "not YAML"
         raise InputError(f"not valid YAML: {problem}", path=path, line=mark.line + 1 if mark else None) from None
     if not isinstance(settings, dict) or not isinstance(node, yaml.MappingNode):
-        raise InputError("a profile is a mapping of keys to values", path=path)
+        raise InputError("a profile must be a mapping of keys to values", path=path)
     lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
-    if settings.get("make") is not None and not isinstance(settings["make"], dict):
-        raise InputError("'make' is a mapping of make variables", path=path, line=lines["make"])
     return {str(key): value for key, value in settings.items()}, lines
-
-
-def _shown(settings: Mapping[str, object], key: str) -> str | None:
-    return f"{key}: {settings[key]}" if key in settings else None

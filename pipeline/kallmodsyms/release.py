@@ -38,7 +38,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,8 +86,7 @@ def conf_dialect(tree: Tree) -> ConfDialect:
     )
 
 
-@dataclass(frozen=True)
-class KallsymsDialect:
+class KallsymsDialect(NamedTuple):
     """How a kernel makes its tables; without arguments, how Linux 6.1 does.
 
     mksysmap: the regular expressions, as grep and sed have them, of lines of `nm -n` that do not reach System.map
@@ -151,9 +149,8 @@ def kallsyms_dialect(tree: Tree | None) -> KallsymsDialect:
     labels = _in_order(re.findall(r'output_label\("(\w+)"\)', source))
     if "kallsyms_names" not in labels:
         raise InputError(
-            "writes no label kallsyms_names",
+            "writes no label kallsyms_names; tables of another kind are not supported",
             path=scripts / "kallsyms.c",
-            cure="its tables are of a kind that is not known here",
         )
     limit = re.search(r"#define\s+KSYM_NAME_LEN\s+(\d+)", source)
     absolute = re.search(r"toupper\((?:type|stype)\)\s*==\s*'A'\)\s*\{(.*?)\}", source, re.DOTALL)
@@ -207,7 +204,9 @@ def _mksysmap_patterns(path: Path) -> tuple[str, ...]:
         found = re.findall(r"'([^']*)'", "\n".join(lines))
     if not found:
         raise InputError(
-            "drops no symbol", path=path, cure="it should have lines /…/d for sed, or regular expressions '…' for grep"
+            "no symbols to leave out were found in it",
+            path=path,
+            cure="it should have sed commands `/…/d`, or regular expressions '…' for grep",
         )
     # Older versions have one expression of alternatives in groups.
     split = [part for pattern in found for part in pattern.split(r"\|")]

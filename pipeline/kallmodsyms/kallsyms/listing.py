@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kallmodsyms import files
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms.owners import ModuleList
+from kallmodsyms.names import ModuleList
 
 
 class Row(NamedTuple):

@@ -21,10 +21,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kallmodsyms.names import TEXT_LETTERS, Module, module_name
+from kallmodsyms.names import TEXT_LETTERS, Module, ModuleList, module_name
 from kallmodsyms.symbols import SymbolTable
-
-ModuleList = tuple[str, ...]
 
 
 class Piece(Protocol):

@@ -28,9 +28,8 @@ from kallmodsyms import elf
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import sizes
 from kallmodsyms.kallsyms.listing import Kallsyms
-from kallmodsyms.kallsyms.owners import ModuleList
-from kallmodsyms.kallsyms.tables import MARKER_SPAN
-from kallmodsyms.names import TEXT_LETTERS
+from kallmodsyms.kallsyms.sizes import MARKER_SPAN
+from kallmodsyms.names import TEXT_LETTERS, ModuleList
 
 
 def read(path: str | os.PathLike[str]) -> Kallsyms:
@@ -227,7 +226,7 @@ class _Decoder:
     ) -> NDArray[np.uint64] | None:
         if "kallsyms_size_codes" in self.labels:
             codes = self.contents("kallsyms_size_codes", "kallsyms_size_codes_len")
-            markers = self.array("kallsyms_size_markers", -(-count // sizes.SPAN), 4).astype(np.uint32)
+            markers = self.array("kallsyms_size_markers", -(-count // MARKER_SPAN), 4).astype(np.uint32)
             try:
                 return sizes.decode(addresses, absolute, codes, markers)
             except ValueError as error:

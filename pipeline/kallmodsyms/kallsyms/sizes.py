@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kallmodsyms import strings
 
-SPAN = 256  # Symbols from one marker to the next.
+MARKER_SPAN = 256  # Symbols from one marker to the next, those of names and those of sizes.
 _EXPLICIT, _ZERO = 254, 255
 
 
@@ -45,7 +45,7 @@ def encode(addresses: NDArray[np.uint64], absolute: NDArray[np.bool_], sizes: ND
     codes[begin] = first
     for position, number in zip(begin[explicit].tolist(), numbers, strict=True):
         codes[position + 1 : position + 1 + len(number)] = np.frombuffer(number, np.uint8)
-    return Sizes(codes, begin[::SPAN].astype(np.uint32))
+    return Sizes(codes, begin[::MARKER_SPAN].astype(np.uint32))
 
 
 def decode(
@@ -57,13 +57,13 @@ def decode(
     """
     room = _room(addresses, absolute).tolist()
     sizes = np.zeros(len(room), np.uint64)
-    if len(markers) != -(-len(room) // SPAN):
+    if len(markers) != -(-len(room) // MARKER_SPAN):
         raise ValueError(f"{len(markers)} markers for {len(room)} symbols")
     position = 0
     for index, space in enumerate(room):
-        if index % SPAN == 0 and int(markers[index // SPAN]) != position:
+        if index % MARKER_SPAN == 0 and int(markers[index // MARKER_SPAN]) != position:
             raise ValueError(
-                f"marker {index // SPAN} says {int(markers[index // SPAN]):#x}, the code is at offset {position:#x}"
+                f"marker {index // MARKER_SPAN} says {int(markers[index // MARKER_SPAN]):#x}, the code is at offset {position:#x}"
             )
         if position >= len(codes):
             raise ValueError(f"no code for symbol {index} at offset {position:#x}")

@@ -16,13 +16,12 @@ from kallmodsyms import strings
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import sizes as compact
 from kallmodsyms.kallsyms.compress import Compressed, compress
-from kallmodsyms.kallsyms.owners import ModuleList, Owners, suffixes
+from kallmodsyms.kallsyms.owners import Owners, suffixes
 from kallmodsyms.kallsyms.select import Options, Selection, select
-from kallmodsyms.names import TEXT_LETTERS
+from kallmodsyms.kallsyms.sizes import MARKER_SPAN
+from kallmodsyms.names import TEXT_LETTERS, ModuleList
 from kallmodsyms.release import KallsymsDialect
 from kallmodsyms.symbols import SymbolTable
-
-MARKER_SPAN = 256  # Symbols from one entry of kallsyms_markers to the next.
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,21 @@
 """One directory of a tree in, what Kbuild would build there out.
 
-The Kbuild file is evaluated between what the tree's own scripts/Makefile.build does before it and what scripts/Makefile.lib
-makes of the lists after it. The first part is evaluated from the tree, so that each kernel version gets the variables, and the
-meaning of `src`, that its files were written for. The second part is written here: `multi-search`, `real-search` and
-`modname-multi` of Makefile.lib have meant the same since Linux 4.20.
+The Kbuild file is evaluated between what the tree's own scripts/Makefile.build does before it and what
+scripts/Makefile.lib makes of the lists after it. The first part is evaluated from the tree, so that each kernel
+version gets the variables, and the meaning of `src`, that its files were written for. The second part is written
+here: `multi-search`, `real-search` and `modname-multi` of Makefile.lib have meant the same since Linux 4.20.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from kallmodsyms import facts
 from kallmodsyms.errors import InputError
 from kallmodsyms.kbuild.top import Top
 from kallmodsyms.make import MARK, Evaluator, Origin, Program, Variable
@@ -63,7 +65,8 @@ class Directory(NamedTuple):
     subdirectories: all that make descends into, sorted
     composites: each composite object of `objects` to its members in order, each once; possibly none
     modular: each object of `modules` to what it is linked from; a single object has itself
-    owners: each member of a composite object to the composites it is part of, sorted, without .o, as KBUILD_MODFILE has them
+    owners: each member of a composite object to the composites it is part of, sorted, without .o, as KBUILD_MODFILE
+        has them
     files: absolute path of each file that was included or looked for, with whether it existed
     reads: the variables from outside the directory that were looked up
     """
@@ -80,6 +83,13 @@ class Directory(NamedTuple):
     files: Mapping[str, bool]
     reads: frozenset[str]
 
+    @property
+    def digest(self) -> bytes:
+        """What stands for all that it builds."""
+        # Version 2 of marshal writes equal values as equal bytes; later ones refer to what they wrote before.
+        fields: Any = self[:-2]
+        return facts.digest(marshal.dumps(fields, 2))
+
     def link_entries(self) -> tuple[str, ...]:
         """What goes into the directory's built-in.a, in order, each once: objects, and directories with a slash."""
         entries: list[str] = []
@@ -95,11 +105,23 @@ class Directory(NamedTuple):
 class Context:
     """What all directories of a tree have in common: the variables that each begins with.
 
-    `values` are CONFIG_ variables that differ from those of `top`.
+    base: these variables
+    head, whole_head: what each directory evaluates, and the same for one that inherits a variable of `preset`
+    head_reads: the variables that preparing this looked up
     """
 
+    base: dict[str, Variable]
+    head: Program
+    whole_head: Program
+    preset: set[str]
+    head_reads: frozenset[str]
+    shell_environment: Callable[[str], Mapping[str, str]]
+
     def __init__(self, top: Top, values: Mapping[str, str] | None = None, like: Context | None = None) -> None:
-        """`like` is a context of the same tree whose preparation may be reused where it read none of `values`."""
+        """`values` are CONFIG_ variables that differ from those of `top`.
+
+        `like` is a context of the same tree whose preparation may be reused where it read none of `values`.
+        """
         self.top = top
         self.build = os.path.join(top.tree, "scripts/Makefile.build")
         changed = {f"CONFIG_{name}": Variable(value, True, Origin.FILE) for name, value in (values or {}).items()}
@@ -140,6 +162,10 @@ class Context:
                 environment[name] = forced
         return environment
 
+    def answer(self, command: str) -> str:
+        """What a command prints that a directory asked for in `$(shell)`: the value of the fact `answer`."""
+        return self.top.promises.ask(command, self.shell_environment(command))
+
     def evaluate(self, path: str, built_in: bool, modular: bool, inherited: Mapping[str, Variable]) -> Evaluator:
         """Evaluate the Kbuild file of a directory; `inherited` are exported variables that its parents changed."""
         evaluator = Evaluator(
@@ -157,8 +183,9 @@ class Context:
 
 
 def _split_head(program: Program) -> tuple[Program, Program, Program]:
-    """Cut scripts/Makefile.build before its include of Makefile.lib: (what directories share, what each evaluates, the same with
-    the variables that it gives a value that never changes, for a directory that inherits one of them)."""
+    """Cut scripts/Makefile.build before its include of Makefile.lib: (what directories share, what each evaluates,
+    the same with the variables that it gives a value that never changes, for a directory that inherits one of them).
+    """
     head = program.lines
     for index, line in enumerate(program.lines):
         if (line.kind or line.classify()) is Kind.INCLUDE and "Makefile.lib" in line.text:
@@ -166,7 +193,7 @@ def _split_head(program: Program) -> tuple[Program, Program, Program]:
             break
     includes = [line for line in head if (line.kind or line.classify()) is Kind.INCLUDE]
     if not includes:
-        raise InputError("does not include the Kbuild file of a directory", path=program.path)
+        raise InputError("nowhere includes the Kbuild file of a directory", path=program.path)
     shared, own, whole = (Program("", program.path) for _ in range(3))
     shared.lines = [line for line in head if line is not includes[-1]]
     whole.lines = [line for line in head if line not in includes[:-1]]

@@ -1,7 +1,7 @@
 """An object of a `KernelTree` in, the flags that Kbuild compiles it with out.
 
-What `c_flags` and `a_flags` of scripts/Makefile.lib add up to, without the instrumentation (KASAN, gcov …) that the toy kernel
-has not. A real tree is compiled by its own make.
+What `c_flags` and `a_flags` of scripts/Makefile.lib add up to, without the instrumentation (KASAN, gcov …) that the
+toy kernel has not. A real tree is compiled by its own make.
 """
 
 from __future__ import annotations
@@ -60,5 +60,9 @@ def _names(directory: Directory, path: str, modular: bool) -> list[str]:
     base = module_name(path)
     module = ":".join(map(module_name, owners))
     flags = [] if modular else [f"-DKBUILD_MODFILE='\"{' '.join(owners)}\"'"]
-    return flags + [f"-DKBUILD_BASENAME='\"{base}\"'", f"-DKBUILD_MODNAME='\"{module}\"'",
-                    f"-D__KBUILD_MODNAME=kmod_{module}"]  # fmt: skip
+    return [
+        *flags,
+        f"-DKBUILD_BASENAME='\"{base}\"'",
+        f"-DKBUILD_MODNAME='\"{module}\"'",
+        f"-D__KBUILD_MODNAME=kmod_{module}",
+    ]

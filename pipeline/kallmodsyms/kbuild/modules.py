@@ -3,8 +3,9 @@
     crypto/crypto.o: crypto/api.o crypto/cipher.o crypto/compress.o
     crypto/aead.o:
 
-A line is an object that would be a .ko if its option were m, and the objects it is made of, sorted. Nothing after the colon
-means that it is a single object itself. Order: a directory's own, then its subdirectories by name, the top ones in link order.
+A line is an object that would be a .ko if its option were m, and the objects it is made of, sorted. Nothing after the
+colon means that it is a single object itself. Order: a directory's own, then its subdirectories by name, the top ones
+in link order.
 """
 
 from __future__ import annotations
@@ -41,27 +42,30 @@ class Module(NamedTuple):
 def builtin_modules(kernel_tree: KernelTree) -> list[Module]:
     """The modules that are built in, in the order of modules_thick.builtin.
 
-    Every directory of vmlinux is evaluated a second time with each tristate y turned into m. An object of the first run's obj-y
-    is a module if the second run has it in obj-m and not in obj-y. So a line means the same as in the real build, whether it
-    compares an option with y or m or turns one into the other; members are those of the first run. A directory that read no
-    tristate y is not evaluated again: the result would be the same.
+    Every directory of vmlinux is evaluated a second time with each tristate y turned into m. An object of the first
+    run's obj-y is a module if the second run has it in obj-m and not in obj-y. So a line means the same as in the
+    real build, whether it compares an option with y or m or turns one into the other; members are those of the first
+    run. A directory that read no tristate y is not evaluated again: the result would be the same.
     """
     values = kernel_tree.configuration.values
     flipped = {name: "m" for name in kernel_tree.configuration.tristates if values.get(name) == "y"}
     names = {f"CONFIG_{name}" for name in flipped}
     context = Context(kernel_tree.top, flipped, like=kernel_tree.context)
-    cache = kernel_tree.cache
-    cache.compare_flipped(context)
+    memory = kernel_tree.memory
+    memory.begin_flipped(context)
     everywhere = not names.isdisjoint(kernel_tree.context.head_reads)
     modules: dict[Module, None] = {}
+    kernel_tree.listed = {}
     for path in kernel_tree.entries():
         for below in _listing_order(kernel_tree, path):
             if everywhere or not names.isdisjoint(kernel_tree.directories[below].reads):
-                found = cache.find_flipped(below, kernel_tree.inherited_forms(below))
+                found = memory.find_flipped(below, kernel_tree.inherited_forms(below))
                 if found is None:
                     found = _of_directory(kernel_tree, below, context)
+                kernel_tree.listed[below] = found
                 modules.update((Module(*fields), None) for fields in found)
-    cache.save()
+    memory.save()
+    kernel_tree.top.promises.answers.save()
     return list(modules)
 
 
@@ -83,17 +87,17 @@ def _listing_order(kernel_tree: KernelTree, path: str) -> Iterable[str]:
 def _of_directory(kernel_tree: KernelTree, path: str, context: Context) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The fields of each `Module` of a directory."""
     directory = kernel_tree.directories[path]
-    looked = kernel_tree.top.promises.looked
-    evaluator = kernel_tree.evaluator(path, context)
+    with kernel_tree.top.promises.watched() as answers:
+        evaluator = kernel_tree.evaluator(path, context)
+        lists = [split_words(evaluator.get(name)) for name in ("obj-y", "obj-m")]
     prefix = "" if path == "." else path + "/"
-    built_in = {posixpath.normpath(prefix + word) for word in split_words(evaluator.get("obj-y"))}
-    modular = {posixpath.normpath(prefix + word) for word in split_words(evaluator.get("obj-m"))}
+    built_in, modular = ({posixpath.normpath(prefix + word) for word in words} for words in lists)
     candidates = [
         name for name in directory.objects if name.endswith(".o") and name in modular and name not in built_in
     ]
     found = [(name, directory.composites.get(name)) for name in candidates]
     result = tuple((name, tuple(sorted(set(members or ())))) for name, members in found if members is None or members)
-    kernel_tree.cache.keep_flipped(path, evaluator, looked, result)
+    kernel_tree.memory.keep_flipped(directory, evaluator, answers, result)
     return result
 
 
@@ -112,7 +116,7 @@ def parse_thick(text: str, path: str) -> list[Module]:
         match = _THICK_LINE.fullmatch(line)
         if not match:
             raise InputError("not a line of modules_thick.builtin", path=path, line=number, text=line,
-                             cure="each line is `dir/module.o: dir/member.o …`; make the file anew")  # fmt: skip
+                             cure="each line is `dir/module.o: dir/member.o …`; make the file again")  # fmt: skip
         members = sorted({posixpath.normpath(member) for member in match[2].split()})
         modules.append(Module(posixpath.normpath(match[1]), tuple(members)))
     return modules

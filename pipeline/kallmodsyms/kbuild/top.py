@@ -1,8 +1,8 @@
 """The top Makefile of a tree in, what it exports to every directory out.
 
-The tree's own Makefile, and with it arch/$(SRCARCH)/Makefile, is evaluated as
-`make -rR --no-print-directory -C OBJDIR -f TREE/Makefile GOAL ARCH=… NAME=VALUE…` would read it. What it exports is what kconfig
-finds in its environment, and what the make of each directory starts with.
+The tree's own Makefile, and with it arch/$(SRCARCH)/Makefile, is evaluated as `make -rR --no-print-directory -C
+OBJDIR -f TREE/Makefile GOAL ARCH=… NAME=VALUE…` would read it. What it exports is what kconfig finds in its
+environment, and what the make of each directory starts with.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from kallmodsyms.commands import Answers
 from kallmodsyms.errors import InputError
+from kallmodsyms.facts import digest
+from kallmodsyms.kconfig.configuration import Configuration
 from kallmodsyms.kconfig.output import auto_conf
+from kallmodsyms.ledger import Ledger
 from kallmodsyms.make import (
     Evaluator,
     Origin,
@@ -26,63 +29,85 @@ from kallmodsyms.make import (
     process_environment,
 )  # fmt: skip
 
-if TYPE_CHECKING:
-    from kallmodsyms.kconfig import Configuration
-
-# Left by a make that started this process, they would steer the evaluation away from the build directory it was asked about;
-# handed on, they would steer a make that whoever uses the exports starts.
+# Left by a make that started this process, they would steer the evaluation away from the build directory it was asked
+# about; handed on, they would steer a make that whoever uses the exports starts.
 _FOREIGN = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKEFILES", "MAKECMDGOALS",
             "KBUILD_OUTPUT", "sub_make_done")  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Which tree, and under which circumstances.
+
+    tree, objdir: absolute
+    overrides: variables of make's command line, ARCH among them
+    ledger: what is known of this tree and build directory from earlier runs
+    """
+
+    tree: str
+    objdir: str
+    overrides: Mapping[str, str]
+    ledger: Ledger
+
+
+def place(
+    tree: str | os.PathLike[str],
+    objdir: str | os.PathLike[str],
+    arch: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    ledger: Ledger | None = None,
+) -> Place:
+    """The place that these words name; without a ledger nothing is known, and nothing kept. Raises InputError where
+    there is none.
+    """
+    if not os.path.isfile(os.path.join(tree, "Makefile")):
+        raise InputError("this is no kernel tree: it has no Makefile", path=tree)
+    if not os.path.isdir(objdir):
+        raise InputError("the build directory does not exist", path=objdir)
+    variables = {**({"ARCH": arch} if arch else {}), **(overrides or {})}
+    return Place(os.path.realpath(tree), os.path.realpath(objdir), variables, ledger or Ledger(None, tree, objdir))
 
 
 class Top:
     """The evaluated top Makefile of a tree.
 
-    tree, objdir: absolute
     evaluator: holds its variables
     exports: name to the value that a program started by it would find; values may hold markers
     """
 
-    def __init__(
-        self,
-        tree: str | os.PathLike[str],
-        objdir: str | os.PathLike[str],
-        arch: str | None,
-        configuration: Configuration | None,
-        overrides: Mapping[str, str],
-        goal: str,
-        like: Top | None = None,
-        answers: Answers | None = None,
-    ) -> None:
-        """Without a configuration, CONFIG_ variables are unset. `like` has read makefiles of the tree. Raises InputError."""
-        self.tree = os.path.realpath(tree)
-        self.objdir = os.path.realpath(objdir)
-        self.overrides = {**({"ARCH": arch} if arch else {}), **overrides}
-        makefile = os.path.join(self.tree, "Makefile")
-        if not os.path.isfile(makefile):
-            raise InputError("this is no kernel tree: it has no Makefile", path=tree)
-        if not os.path.isdir(self.objdir):
-            raise InputError("the build directory does not exist", path=objdir)
+    sources: Sources
+    promises: Promises
+
+    def __init__(self, where: Place, configuration: Configuration | None, goal: str, like: Top | None = None) -> None:
+        """Without a configuration, CONFIG_ variables are unset. `like` has read makefiles of the tree. Raises
+        InputError.
+        """
+        self.place = where
+        self.tree, self.objdir = where.tree, where.objdir
         automatic = Path(self.objdir, "include/config/auto.conf")
-        self.auto_conf = None if configuration is None else Program(auto_conf(configuration), automatic)
+        text = "" if configuration is None else auto_conf(configuration)
+        self._text = text
+        self.auto_conf = None if configuration is None else Program.of_assignments(text, automatic)
         virtual = {str(automatic): self.auto_conf, f"{automatic}.cmd": Program("", f"{automatic}.cmd")}
-        self.sources = Sources(virtual, like and like.sources)
-        self.promises = Promises(
-            like.promises.answers if like is not None and like.overrides == self.overrides else answers
-        )
+        self.sources = Sources(virtual, None if like is None else like.sources, where.ledger.files)
+        self.promises = Promises(Answers(where.ledger, "make", self.objdir) if like is None else like.promises.answers)
         self.process = {name: value for name, value in process_environment().items() if name not in _FOREIGN}
         self.evaluator = Evaluator(
             self.objdir, sources=self.sources, promises=self.promises, shell_environment=lambda command: self.process
         )
         self.evaluator.set_defaults([goal])
         self.evaluator.set_environment(self.process)
-        self.evaluator.set_command_line(self.overrides)
-        self.evaluator.read(makefile)
+        self.evaluator.set_command_line(where.overrides)
+        self.evaluator.read(os.path.join(self.tree, "Makefile"))
         self.exports = {
             name: self.evaluator.exported_text(name, variable)
             for name, variable in self.evaluator.exported().items()
             if name not in _FOREIGN
         }
+
+    @property
+    def configuration(self) -> bytes:
+        """What stands for all values of the configuration."""
+        return digest(self._text.encode("utf-8", "surrogateescape"))
 
     def directory_variables(self) -> dict[str, Variable]:
         """What the make of a directory defines before it reads anything."""
@@ -93,7 +118,7 @@ class Top:
             if name != "MAKE":
                 evaluator.define(name, value, recursive=True, origin=Origin.ENVIRONMENT, exported=True)
         evaluator.define("MAKELEVEL", "1", recursive=True, origin=Origin.ENVIRONMENT, exported=True)
-        evaluator.set_command_line(self.overrides)
+        evaluator.set_command_line(self.place.overrides)
         return {name: variable for name, variable in evaluator.local.items() if variable is not None}
 
 
@@ -113,18 +138,10 @@ class Environment(Mapping[str, str]):
         return len(self.top.exports)
 
 
-def environment(
-    tree: str | os.PathLike[str],
-    objdir: str | os.PathLike[str],
-    arch: str | None = None,
-    overrides: Mapping[str, str] = {},
-    answers: Answers | None = None,
-) -> Environment:
+def environment(where: Place) -> Environment:
     """The environment that the tree's kconfig would run in: what the top Makefile exports, and the process environment.
 
-    overrides: variables as on make's command line, such as LLVM or CROSS_COMPILE
-    answers: what is known of the commands that it runs
     Needs no .config. Values are computed on access; `dict(…)` computes all, which runs the compiler a few times.
     Raises InputError.
     """
-    return Environment(Top(tree, objdir, arch, None, overrides, "syncconfig", answers=answers))
+    return Environment(Top(where, None, "syncconfig"))

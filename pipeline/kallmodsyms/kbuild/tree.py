@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kallmodsyms.errors import InputError
-from kallmodsyms.kbuild.cache import Cache
 from kallmodsyms.kbuild.directory import Context, Directory, handed_on, summarize
-from kallmodsyms.kbuild.top import Environment, Top
+from kallmodsyms.kbuild.memory import Memory
+from kallmodsyms.kbuild.top import Environment, Place, Top
+from kallmodsyms.kconfig.configuration import Configuration
 from kallmodsyms.make import MARK, Evaluator, Variable
 from kallmodsyms.make.lines import split_words
-
-if TYPE_CHECKING:
-    from kallmodsyms.kconfig import Configuration
 
 
 class KernelTree:
@@ -24,23 +21,20 @@ class KernelTree:
     directories: in visiting order: those of vmlinux in link order, then those that only modules or subdir-y reach
     archives: what vmlinux is made of whole, in order: `built-in.a`, in some versions `lib/lib.a` …
     libraries: the archives of which only what is needed is linked
-    cache: what is known from an earlier run
+    listed: the fields of each `Module` of a directory, where there may be some; `builtin_modules` fills it
+    memory: what is known from an earlier run
     """
 
     def __init__(
-        self,
-        top: Top,
-        configuration: Configuration,
-        archives: tuple[str, ...],
-        libraries: tuple[str, ...],
-        cache: Cache,
+        self, top: Top, configuration: Configuration, archives: tuple[str, ...], libraries: tuple[str, ...]
     ) -> None:
         self.top = top
         self.configuration = configuration
         self.directories: dict[str, Directory] = {}
+        self.listed: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
         self.archives = archives
         self.libraries = libraries
-        self.cache = cache
+        self.memory = Memory(top.place.ledger)
         self._parents: dict[str, str] = {}
         self._modular: dict[str, bool] = {}
         self._handed_on: dict[str, dict[str, Variable]] = {}
@@ -67,8 +61,8 @@ class KernelTree:
     def _inherited(self, path: str) -> dict[str, Variable]:
         """The exported variables that the directories above changed.
 
-        Most of what is handed on are flags with markers, which the cache cannot keep: a directory that it knew is evaluated
-        for them.
+        Most of what is handed on are flags with markers, which the ledger cannot keep: a directory that it knew is
+        evaluated for them.
         """
         parent = self._parents[path]
         if not parent:
@@ -79,7 +73,7 @@ class KernelTree:
         return self._inherited(parent) | self._handed_on[parent]
 
     def inherited_forms(self, path: str) -> dict[str, Variable]:
-        """The same with whatever markers, which is all that the cache compares."""
+        """The same with whatever markers, which is all that the ledger compares."""
         parent = self._parents[path]
         return self.inherited_forms(parent) | self._handed_on[parent] if parent else {}
 
@@ -89,7 +83,7 @@ class KernelTree:
 
     def visit(self) -> None:
         """Evaluate every directory."""
-        self.cache.compare(self.context)
+        self.memory.begin(self.context)
         for path in self.entries():
             self._visit(path, "", True)
         for path in list(self.directories):
@@ -100,10 +94,10 @@ class KernelTree:
             return
         self._parents[path] = parent
         self._modular[path] = modular
-        found = self.cache.find(path, (built_in, modular), self.inherited_forms(path))
+        found = self.memory.find(path, built_in, modular, self.inherited_forms(path))
         if found:
-            fields, self._handed_on[path] = found
-            self.directories[path] = directory = Directory(*fields)
+            directory, self._handed_on[path] = found
+            self.directories[path] = directory
             self._known.add(path)
         else:
             directory = self._evaluate(path, parent, built_in, modular)
@@ -118,13 +112,12 @@ class KernelTree:
             place, line = self._who_names(path, parent)
             raise InputError(f"names the directory '{path}', which {problem}", path=place, line=line,
                              cure="correct the Makefile, or unpack the tree again")  # fmt: skip
-        inherited = self._inherited(path)
-        looked = self.top.promises.looked
-        evaluator = self.context.evaluate(path, built_in, modular, inherited)
-        self.directories[path] = directory = summarize(evaluator, path, built_in)
-        self._handed_on[path] = handed_on(evaluator) if directory.subdirectories else {}
-        fields = tuple(directory)
-        self.cache.keep(path, (built_in, modular), inherited, evaluator, looked, fields, self._handed_on[path])
+        promises = self.top.promises
+        with promises.watched() as answers:
+            evaluator = self.context.evaluate(path, built_in, modular, self._inherited(path))
+            self.directories[path] = directory = summarize(evaluator, path, built_in)
+            self._handed_on[path] = handed_on(evaluator) if directory.subdirectories else {}
+        self.memory.keep(directory, modular, evaluator, answers, self._handed_on[path])
         return directory
 
     def _visit_others(self, path: str) -> None:
@@ -141,7 +134,7 @@ class KernelTree:
         if found is None:
             return "does not exist"
         if not stat.S_ISDIR(found.st_mode):
-            return "is none"
+            return "is not a directory"
         while path := os.path.dirname(path):
             above = self._place(path)
             if above is not None and os.path.samestat(found, above):
@@ -209,43 +202,22 @@ class KernelTree:
                     self._owners.setdefault(name, directory)
         return self._owners.get(path)
 
-    def makefiles(self) -> set[str]:
-        """Absolute path of every makefile that was read, or looked for in vain: a Kbuild file that appears takes the place of the
-        Makefile beside it."""
-        return {
-            *self.top.sources.fingerprints,
-            *(name for directory in self.directories.values() for name in directory.files),
-        }
-
     def modules(self) -> dict[str, tuple[str, ...]]:
         """Each =m module, by its object, to what it is linked from, in visiting order."""
         return {name: parts for directory in self.directories.values() for name, parts in directory.modular.items()}
 
 
-def load(
-    tree: str | os.PathLike[str],
-    objdir: str | os.PathLike[str],
-    arch: str | None,
-    configuration: Configuration,
-    overrides: Mapping[str, str] = {},
-    *,
-    cache: str | os.PathLike[str] | None = None,
-    environment: Environment | None = None,
-) -> KernelTree:
-    """Evaluate a whole tree. Raises InputError.
+def load(where: Place, configuration: Configuration, environment: Environment | None = None) -> KernelTree:
+    """Evaluate a whole tree; `builtin_modules` puts what was found into the ledger. Raises InputError.
 
-    overrides: variables as on make's command line
-    cache: a file that keeps the evaluations for the next time, written by `builtin_modules`; None: no such file
-    environment: of the same tree; then its makefiles need not be read again
+    environment: of the same place; then its makefiles need not be read again
     """
-    top = Top(tree, objdir, arch, configuration, overrides, "vmlinux", environment and environment.top)
+    top = Top(where, configuration, "vmlinux", None if environment is None else environment.top)
     archives = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_OBJS"))]
     libraries = [os.path.normpath(word) for word in split_words(top.evaluator.get("KBUILD_VMLINUX_LIBS"))]
     if not any(archive.endswith("built-in.a") for archive in archives):
         archives.insert(0, "built-in.a")
-    kernel_tree = KernelTree(
-        top, configuration, tuple(archives), tuple(libraries), Cache(cache, (top.tree, top.objdir))
-    )
+    kernel_tree = KernelTree(top, configuration, tuple(archives), tuple(libraries))
     kernel_tree.visit()
     return kernel_tree
 

@@ -1,11 +1,12 @@
 """Kconfig files and a .config in; what every symbol is worth out, and the files that the kernel's build reads it from.
 
-language     Kconfig files -> parsed symbols (kconfiglib with the dialects of newer kernels)
-build        parsed symbols -> a model: what values follow from, in compact form
-cache        the same, from a file if nothing changed
-dotconfig    .config -> assignments; values -> .config
-values       a model, assignments -> values
-output       a Configuration -> tristate.conf, auto.conf, autoconf.h
+language       Kconfig files -> parsed symbols (kconfiglib with the dialects of newer kernels)
+build          parsed symbols -> a model: what values follow from, in compact form
+memory         the same, from the ledger if nothing changed
+dotconfig      .config -> assignments; values -> .config
+values         a model, assignments -> values
+configuration  what a .config means, as the rest of the package reads it
+output         a Configuration -> tristate.conf, auto.conf, autoconf.h
 """
 
 from __future__ import annotations
@@ -16,41 +17,15 @@ import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from kallmodsyms.errors import InputError
-from kallmodsyms.kconfig import cache as kept
-from kallmodsyms.kconfig import dotconfig, values
+from kallmodsyms.kconfig import dotconfig, memory, values
+from kallmodsyms.kconfig.configuration import Configuration
 from kallmodsyms.kconfig.model import Model
 from kallmodsyms.kconfig.output import auto_conf, autoconf_h, tristate_conf
+from kallmodsyms.ledger import Ledger
 
 __all__ = ["Configuration", "auto_conf", "autoconf_h", "dot_config", "load", "tristate_conf"]
-
-
-class Configuration(NamedTuple):
-    """What a .config means.
-
-    values: symbol (without CONFIG_) to value, as auto.conf has it and in its order: y, m, a number, a string without
-        quotes. A symbol that is n or not written is absent
-    types: of the same symbols: bool, tristate, int, hex or string, as declared (MODULES=n changes nothing)
-    tristates: every symbol of the tree that is declared tristate, whatever its value
-    files: the Kconfig files, relative to the tree, in the order of their first reading
-    title: the main menu's title, second line of the header comment
-    quoted: auto.conf of this tree has strings in quotes (before 5.17, 129ab0d2d9f3)
-    warnings: what is odd in the .config, `path:line: ...` each: an unknown symbol, a value that the symbol cannot have,
-        two assignments that contradict each other, one that dependencies overrule; what the Kconfig files had to say; a
-        bad cache
-    reread: why the Kconfig files were read; None if the cache knew what they say
-    """
-
-    values: dict[str, str]
-    types: dict[str, str]
-    tristates: frozenset[str]
-    files: tuple[str, ...]
-    title: str
-    quoted: bool
-    warnings: tuple[str, ...]
-    reread: str | None
 
 
 def load(
@@ -60,7 +35,7 @@ def load(
     environment: Mapping[str, str],
     *,
     objdir: str | os.PathLike[str] | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    ledger: Ledger | None = None,
 ) -> Configuration:
     """What `config_file` means in `tree`.
 
@@ -69,12 +44,11 @@ def load(
     environment: the variables that the tree's top Makefile exports. $(NAME) sees no others; the commands of $(shell)
         also have those of this process. ARCH defaults to `arch`, SRCARCH and srctree to what they usually are
     objdir: where $(shell) runs; the directory of `config_file` if None
-    cache: a file to keep what the Kconfig files say, so that the next run need not read them (module `cache`); None: no
-    such file
+    ledger: what is known from earlier runs, so that the Kconfig files need not be read (module `memory`); None: nothing
     Raises InputError for whatever is wrong with a Kconfig file or the .config.
     """
     config_file = Path(config_file).absolute()
-    model, reread, warnings = _model(tree, config_file, arch, environment, objdir, cache)
+    model, reread = _model(tree, config_file, arch, environment, objdir, ledger)
     assigned, lines, odd = dotconfig.read(config_file, model)
     with _recursion(50_000):
         result = values.compute(model, assigned)
@@ -84,11 +58,11 @@ def load(
     return Configuration(
         values={names[item]: written[item] for item in listed},
         types={names[item]: types[item] for item in listed},
-        tristates=frozenset(names[item] for item in model.order if types[item] == "tristate"),
+        tristates=frozenset(model.tristates),
         files=tuple(model.files),
         title=model.title,
         quoted=model.dialect.quoted,
-        warnings=(*warnings, *odd, *dotconfig.overruled(config_file, model, assigned, lines, result)),
+        warnings=(*model.notices, *odd, *dotconfig.overruled(config_file, model, assigned, lines, result)),
         reread=reread,
     )
 
@@ -100,11 +74,11 @@ def dot_config(
     environment: Mapping[str, str],
     *,
     objdir: str | os.PathLike[str] | None = None,
-    cache: str | os.PathLike[str] | None = None,
+    ledger: Ledger | None = None,
 ) -> str:
     """The full .config that follows from a partial one, as `make olddefconfig` writes it. Otherwise as `load`."""
     config_file = Path(config_file).absolute()
-    model, _, _ = _model(tree, config_file, arch, environment, objdir, cache)
+    model, _ = _model(tree, config_file, arch, environment, objdir, ledger)
     assigned, _, _ = dotconfig.read(config_file, model)
     with _recursion(50_000):
         return dotconfig.write(model, values.compute(model, assigned))
@@ -116,8 +90,8 @@ def _model(
     arch: str,
     environment: Mapping[str, str],
     objdir: str | os.PathLike[str] | None,
-    cache: str | os.PathLike[str] | None,
-) -> tuple[Model, str | None, list[str]]:
+    ledger: Ledger | None,
+) -> tuple[Model, str | None]:
     tree = Path(tree).absolute()
     objdir = config_file.parent if objdir is None else Path(objdir).absolute()
     if not objdir.is_dir():
@@ -129,9 +103,9 @@ def _model(
         if not path.exists():
             raise InputError("no such file", path=path, cure=cure)
     defaults = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree)}
+    known = ChainMap(environment, defaults)  # type: ignore[arg-type]  # typeshed wants mappings that can be changed
     with _recursion(10_000):
-        model, reread, warnings = kept.model(cache and Path(cache), tree, objdir, ChainMap(environment, defaults))
-    return model, reread, model.notices + warnings
+        return memory.model(ledger or Ledger(None, tree, objdir), tree, objdir, known)
 
 
 @contextlib.contextmanager

@@ -51,6 +51,9 @@ def build(kconfig: Kconfig) -> Model:
                 (number[low], number[high], builder.expression(condition)) for low, high, condition in symbol.ranges
             )
     choices = {number[choice]: builder.choice(choice) for choice in kconfig.unique_choices}
+    order = [number[symbol] for symbol in _ordered(kconfig, dialect)]
+    member_of = {member: item for item, choice in choices.items() for member in choice.members}
+    others = {*defaults, *member_of, *transitional}
     return Model(
         names=["" if isinstance(item, kconfiglib.Choice) else item.name for item in builder.items],
         types=types,
@@ -60,12 +63,17 @@ def build(kconfig: Kconfig) -> Model:
         implied=implied,
         defaults=defaults,
         ranges=ranges,
-        member_of={member: item for item, choice in choices.items() for member in choice.members},
+        member_of=member_of,
         choices=choices,
         transitional=frozenset(transitional),
         operations=builder.operations,
         modules=number[kconfig.modules],
-        order=[number[symbol] for symbol in _ordered(kconfig, dialect)],
+        order=order,
+        plain=bytes(
+            types[item] in ("bool", "tristate") and not (selected[item] or implied[item] or item in others)
+            for item in order
+        ),
+        tristates=[symbol.name for symbol in symbols if types[number[symbol]] == "tristate"],
         layout=list(builder.layout(kconfig.top_node)),
         files=list(dict.fromkeys(kconfig.kconfig_filenames)),
         title=kconfig.mainmenu_text,

@@ -24,7 +24,7 @@ def read(path: Path, model: Model) -> tuple[dict[int, int | str], dict[int, int]
     type does not allow counts as none. A symbol that the model does not have is only warned about.
     Raises InputError for a file that cannot be read and for a line that is neither an assignment nor a comment.
     """
-    numbers = {model.names[item]: item for item in model.order}
+    numbers = dict(zip(map(model.names.__getitem__, model.order), model.order, strict=True))
     assigned: dict[int, int | str] = {}
     lines: dict[int, int] = {}
     warnings: list[str] = []

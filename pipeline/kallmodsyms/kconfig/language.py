@@ -16,15 +16,17 @@ import glob
 import io
 import os
 import re
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import kconfiglib
 from kconfiglib import AND, EQUAL, NOT, OR
 
+from kallmodsyms.commands import Answer
 from kallmodsyms.errors import InputError
-from kallmodsyms.files import read_bytes
+from kallmodsyms.facts import Files
+
+Ask = Callable[[str], Answer]
 
 TRANSITIONAL = "transitional"
 """The prompt that stands in for the attribute, so that a transitional symbol takes the value it is given."""
@@ -40,22 +42,22 @@ CURE = "correct the Kconfig file; the tree's own `make ARCH=... oldconfig` shoul
 class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]  # kconfiglib has no types
     """All symbols of one tree, architecture and environment. `parse` makes one.
 
-    answers: what each command of $(shell) printed: standard output, standard error
+    answers: what each command of $(shell) printed
+    opened: the files that were read, with what stands for their content
     mentioned: the variables that $(NAME) looked for in the environment
     missing: the places where a sourced file would have been found first
     notices: what $(info), $(warning-if) and the commands of $(shell) had to say, `path:line: ...`
     """
 
-    def __init__(
-        self, tree: Path, objdir: Path, environment: Mapping[str, str], answers: Mapping[str, tuple[str, str]]
-    ) -> None:
+    def __init__(self, tree: Path, objdir: Path, environment: Mapping[str, str], ask: Ask, files: Files) -> None:
         self.tree = tree
         self.objdir = objdir
         self.places = dict.fromkeys((os.path.realpath(objdir), os.path.realpath(tree)))
         self.environment = environment
-        self.shell_environment = {**os.environ, **environment}
-        self.known_answers = answers
-        self.answers: dict[str, tuple[str, str]] = {}
+        self.ask = ask
+        self.answers: dict[str, Answer] = {}
+        self.files = files
+        self.opened: dict[str, bytes] = {}
         self.mentioned: set[str] = set()
         self.missing: list[str] = []
         self.notices: list[str] = []
@@ -69,7 +71,7 @@ class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]  # kconfiglib has no ty
             super().__init__("Kconfig", warn_to_stderr=False)
 
     def _open(self, filename: str, mode: str) -> io.StringIO:
-        data = read_bytes(filename)
+        data, self.opened[filename] = self.files.read(filename)
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
@@ -110,21 +112,11 @@ class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]  # kconfiglib has no ty
 
     def _shell(self, command: str) -> str:
         # As popen(3) in do_shell() of scripts/kconfig/preprocess.c.
-        answer = self.known_answers.get(command) or self.answers.get(command)
-        if answer is None:
-            result = subprocess.run(
-                ["/bin/sh", "-c", command],
-                cwd=self.objdir,
-                env=self.shell_environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-            )
-            output = result.stdout[:4095].decode(errors="surrogateescape").rstrip("\n").replace("\n", " ")
-            answer = (output, result.stderr.decode(errors="replace").strip())
-        self.answers[command] = answer
-        if answer[1]:
-            self._notice(f"$(shell,{command}) says: {answer[1]}")
-        return answer[0]
+        answer = self.answers[command] = self.ask(command)
+        if answer.complaint.strip():
+            self._notice(f"$(shell,{command}) says: {answer.complaint.strip()}")
+        output = answer.output.encode("utf-8", "surrogateescape")[:4095].decode("utf-8", "surrogateescape")
+        return output.rstrip("\n").replace("\n", " ")
 
     def _notice(self, text: str) -> None:
         self.notices.append(f"{self.tree / self.filename}:{self.linenr}: {text}")
@@ -170,16 +162,15 @@ class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]  # kconfiglib has no ty
         return (NOT, self._is_n(expression[1]) if expression[0] is NOT else expression)
 
 
-def parse(
-    tree: Path, objdir: Path, environment: Mapping[str, str], answers: Mapping[str, tuple[str, str]] = {}
-) -> Kconfig:
+def parse(tree: Path, objdir: Path, environment: Mapping[str, str], ask: Ask, files: Files) -> Kconfig:
     """Parse `tree`/Kconfig and all it sources. `tree` and `objdir` are absolute.
 
-    answers: what commands of $(shell) would print (standard output, standard error), as far as that is known
+    ask: what a command of $(shell) prints
+    files: learn what is read
     Raises InputError for whatever is wrong with the files: syntax, encoding, a missing one, a loop of sources or of
     dependencies.
     """
-    kconfig = Kconfig(tree, objdir, environment, answers)
+    kconfig = Kconfig(tree, objdir, environment, ask, files)
     try:
         kconfig.read()
     except kconfiglib.KconfigError as error:

@@ -45,6 +45,9 @@ class Model(NamedTuple):
     operations: see above
     modules: the item whose value allows m
     order: the defined symbols in the order of auto.conf
+    plain: of each in `order`, 1 if it is a bool or tristate that nothing but its prompt can give a value: most are, and
+        the prompts of most cannot be seen
+    tristates: the names of the symbols that are declared tristate
     layout: the menu tree as .config has it: a symbol's item, or a heading (text, condition, what): "comment", "menu"
         and, after what is in the menu, "end"
     files: the Kconfig files, relative to the tree, in the order of their first reading
@@ -66,6 +69,8 @@ class Model(NamedTuple):
     operations: list[Operation]
     modules: int
     order: list[int]
+    plain: bytes
+    tristates: list[str]
     layout: list[int | tuple[str, int, str]]
     files: list[str]
     title: str

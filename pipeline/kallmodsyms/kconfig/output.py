@@ -13,10 +13,7 @@ scripts/kconfig/confdata.c of 6.1 and 6.12; tristate.conf as the kernel had it u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kallmodsyms.kconfig import Configuration
+from kallmodsyms.kconfig.configuration import Configuration
 
 
 def tristate_conf(configuration: Configuration) -> str:

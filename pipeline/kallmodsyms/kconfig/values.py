@@ -70,23 +70,15 @@ class Values:
         self.modules = N  # while MODULES itself is computed
         self.modules = self.of(model.modules)
         # Here and below, a look at `tri` before calling `of` is worth a third of the time.
-        tri, prompts, selected, implied = self.tri, model.prompts, model.selected, model.implied
-        others = {*model.defaults, *model.member_of, *model.transitional}
-        for item in model.order:
+        tri, prompts = self.tri, map(model.prompts.__getitem__, model.order)
+        for item, number, plain in zip(model.order, prompts, model.plain, strict=True):
             if tri[item] is not None:
                 continue
             tri[item] = N  # as in `_item`
-            prompt = tri[prompts[item]]
+            prompt = tri[number]
             if prompt is None:
-                prompt = self.of(prompts[item])
-            # Most symbols have nothing but a prompt, and that of most cannot be seen.
-            if (
-                prompt
-                or selected[item]
-                or implied[item]
-                or item in others
-                or model.types[item] not in ("bool", "tristate")
-            ):
+                prompt = self.of(number)
+            if prompt or not plain:
                 tri[item] = self._item(item)
 
     def text(self, item: int) -> str:

@@ -70,7 +70,7 @@ def _known(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name)
     if not value:
         raise InputError(
-            f"{name} is not set: this is the program for make's cmd_link_vmlinux hook, and make did not call it",
+            f"{name} is not set: this command is for make to run, as its cmd_link_vmlinux",
             cure="run: make vmlinux cmd_link_vmlinux='kallmodsyms link'",
         )
     return value

@@ -50,4 +50,4 @@ def check(image: str | os.PathLike[str], tables: Tables) -> None:
     for what, ours, wanted in columns:
         numbers = isinstance(ours, np.ndarray) or isinstance(wanted, np.ndarray)
         if not (np.array_equal(ours, wanted) if numbers else ours == wanted):
-            raise InputError(f"the {what} in the kallsyms tables are not those of the image's symbols", path=image)
+            raise InputError(f"the {what} in its kallsyms tables differ from those of its symbols", path=image)

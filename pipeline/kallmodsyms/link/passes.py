@@ -17,7 +17,7 @@ from kallmodsyms.kallsyms import assembly
 from kallmodsyms.kallsyms.tables import Tables
 from kallmodsyms.link import tables
 from kallmodsyms.link.fill import fill
-from kallmodsyms.link.recipe import Recipe
+from kallmodsyms.link.recipe import NAMES, Recipe
 from kallmodsyms.link.relocatable import NOTHING, Relocatable
 from kallmodsyms.link.tables import Contents
 from kallmodsyms.linkmap import ranges as ranges_file
@@ -26,35 +26,6 @@ from kallmodsyms.programs import run
 
 MAXIMUM_LINKS = 6
 """Two are enough unless the tables' size made the linker add stubs; symbols that still move after six never rest."""
-
-
-@dataclass(frozen=True)
-class Names:
-    """The files of a pass: pass n links image n with the tables of pass n - 1, and makes its own tables."""
-
-    def image(self, number: int) -> str:
-        return f".tmp_vmlinux{number}"
-
-    def map(self, number: int) -> str:
-        return f".tmp_vmlinux{number}.map"
-
-    def ranges(self, number: int) -> str:
-        return f".tmp_vmlinux{number}.ranges"
-
-    def source(self, number: int) -> str:
-        """The tables as assembler source."""
-        return f".tmp_vmlinux{number}.kallsyms.S"
-
-    def blob(self, number: int) -> str:
-        """What the source includes."""
-        return f".tmp_vmlinux{number}.kallsyms.bin"
-
-    def tables(self, number: int) -> str:
-        """The tables as an object to link in."""
-        return f".tmp_vmlinux{number}.kallsyms.o"
-
-
-NAMES = Names()
 
 
 def _silent(verb: str, what: str) -> None:
@@ -101,9 +72,9 @@ class Passes:
         run(command, self.directory)
         if not map_file.exists():
             raise InputError(
-                "the linker did not write its map",
+                "the linker wrote no map",
                 path=map_file,
-                cure="LD must be a linker that knows -Map, as GNU ld and LLD do",
+                cure="LD must be a linker with the option -Map: GNU ld or LLD",
             )
 
     def ranges(self, number: int) -> Ranges:
@@ -141,6 +112,8 @@ class Passes:
     ) -> int:
         """Link from pass `first` on, with the tables of the pass before, until the tables fit; the number of that pass.
 
+        The tables of the pass before `first` are assembled already.
+
         Addresses do not change the size of the tables, so those of any image with the same names have the size that
         they will have in the final one: link with them, and fill in the addresses afterwards. From empty tables that
         takes two links; from those of an earlier build, one, unless a symbol came or went. Where the debug data of an
@@ -156,7 +129,8 @@ class Passes:
         described: list[str] = []
         for number in range(first, MAXIMUM_LINKS + 1):
             drafted = draft and number == first
-            self.assemble(number - 1)
+            if number > first:
+                self.assemble(number - 1)
             say("LD", NAMES.image(number))
             self.link(number, drafted, describe is not None, described)
             say("KSYMS", NAMES.source(number))

@@ -12,6 +12,35 @@ _NOT_IN_A_DRAFT = ("--emit-relocs", "--build-id")
 
 
 @dataclass(frozen=True)
+class Names:
+    """The files of a pass: pass n links image n with the tables of pass n - 1, and makes its own tables."""
+
+    def image(self, number: int) -> str:
+        return f".tmp_vmlinux{number}"
+
+    def map(self, number: int) -> str:
+        return f".tmp_vmlinux{number}.map"
+
+    def ranges(self, number: int) -> str:
+        return f".tmp_vmlinux{number}.ranges"
+
+    def source(self, number: int) -> str:
+        """The tables as assembler source."""
+        return f".tmp_vmlinux{number}.kallsyms.S"
+
+    def blob(self, number: int) -> str:
+        """What the source includes."""
+        return f".tmp_vmlinux{number}.kallsyms.bin"
+
+    def tables(self, number: int) -> str:
+        """The tables as an object to link in."""
+        return f".tmp_vmlinux{number}.kallsyms.o"
+
+
+NAMES = Names()
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How an image is linked and its tables are assembled. Commands are argument lists, run in the build directory.
 

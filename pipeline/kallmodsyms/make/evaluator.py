@@ -127,6 +127,8 @@ class Evaluator(Scope):
     def _run(self, program: Program) -> None:
         lines = program.lines
         self.path = program.path
+        for name, value in program.assignments.items():
+            self.define(name, value, recursive=True)
         conditionals = Conditionals()
         in_rule = no_targets = in_ignored_define = False
         index = 0

@@ -7,6 +7,7 @@ starts with a tab belongs to a recipe if a rule is open. It is classified only w
 from __future__ import annotations
 
 import os
+import re
 from enum import Enum, auto
 
 from kallmodsyms.errors import InputError
@@ -194,15 +195,36 @@ def make_words(text: str) -> list[str]:
     return words
 
 
-class Program:
-    """The lines of one makefile. `path` is what messages call it."""
+_SPECIAL = re.compile(r"[#\\]|^\s")
+"""What make reads in another way than it stands there."""
 
-    __slots__ = ("lines", "path")
+
+class Program:
+    """The lines of one makefile. `path` is what messages call it.
+
+    assignments: name to value, of a program that is made of nothing but recursive ones
+    """
+
+    __slots__ = ("assignments", "lines", "path")
 
     def __init__(self, text: str, path: str | os.PathLike[str], first: int = 1) -> None:
         """`first` is the number that messages give the first line."""
         self.path = os.fspath(path)
+        self.assignments: dict[str, str] = {}
         self.lines = [Line(number + first - 1, raw) for number, raw in logical_lines(text, self.path)]
+
+    @classmethod
+    def of_assignments(cls, text: str, path: str | os.PathLike[str]) -> Program:
+        """The program of a text like auto.conf: comments, and `NAME=value` a line that make takes as it stands.
+
+        Where a value is one that make would look into, this is an ordinary program.
+        """
+        pairs = [line.partition("=") for line in text.splitlines() if not line.startswith("#")]
+        if not all(equals and name.isidentifier() and not _SPECIAL.search(value) for name, equals, value in pairs):
+            return cls(text, path)
+        program = cls("", path)
+        program.assignments = {name: value for name, _, value in pairs}
+        return program
 
     def definition(self, index: int) -> tuple[str, int]:
         """The body of the `define` at `index`, and the index of the line after its `endef`."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from kallmodsyms.commands import Answers
@@ -29,7 +30,6 @@ class Shell(NamedTuple):
 
     command: str
     shell: str
-    directory: str
     environment: Callable[[str], Mapping[str, str]]
 
 
@@ -43,20 +43,20 @@ class Application(NamedTuple):
 class Promises:
     """The promises of one evaluation, or of several that exchange values.
 
-    answers: what commands printed
-    looked: how often somebody had to know what markers stand for
+    answers: what commands print
     """
 
-    def __init__(self, answers: Answers | None = None) -> None:
+    def __init__(self, answers: Answers) -> None:
         self._promises: list[Shell | Application] = []
         self._markers: dict[tuple[object, ...], str] = {}
         self._values: dict[int, str] = {}
-        self.answers = answers or Answers()
-        self.looked = 0
+        self._asked: dict[int, dict[str, str]] = {}
+        self._watchers: list[dict[str, str]] = []
+        self.answers = answers
 
     def shell(self, promise: Shell) -> str:
         """A marker for what the command prints, newlines turned into blanks and the last ones dropped."""
-        return self._marker((promise.command, promise.shell, promise.directory), promise)
+        return self._marker((promise.command, promise.shell), promise)
 
     def apply(self, function: Callable[..., str], *arguments: str) -> str:
         """A marker for what `function` makes of the forced arguments."""
@@ -66,8 +66,24 @@ class Promises:
         """`text` with every marker replaced by what it stands for."""
         if MARK not in text:
             return text
-        self.looked += 1
-        return _MARKER.sub(lambda match: self._value(int(match[1])), text)
+        forced = _MARKER.sub(lambda match: self._value(int(match[1])), text)
+        for watcher in self._watchers:
+            watcher.update(self._behind(text))
+        return forced
+
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, str]]:
+        """Within the block, what is forced is noted: command to output."""
+        found: dict[str, str] = {}
+        self._watchers.append(found)
+        try:
+            yield found
+        finally:
+            self._watchers.remove(found)
+
+    def ask(self, command: str, environment: Mapping[str, str], shell: str = "/bin/sh") -> str:
+        """What a command prints, as `$(shell …)` has it: on one line."""
+        return self.answers.ask(command, environment, shell).output.rstrip("\n").replace("\n", " ")
 
     def is_empty(self, text: str) -> bool:
         """Whether the forced text would be empty. Nothing runs where characters beside the markers decide."""
@@ -92,46 +108,34 @@ class Promises:
         if value is None:
             promise = self._promises[index]
             if isinstance(promise, Shell):
-                value = self._run(promise)
+                value = self._run(promise, index)
             else:
                 value = promise.function(*[self.force(argument) for argument in promise.arguments])
             self._values[index] = value
         return value
 
-    def _run(self, promise: Shell) -> str:
+    def _run(self, promise: Shell, index: int) -> str:
         command = self.force(promise.command)
-        environment = promise.environment(command)
-        output = self.answers.find(command, promise.directory, environment)
-        if output is None:
-            output = run(command, promise.shell, promise.directory, environment)
-            self.answers.keep(command, promise.directory, environment, output)
+        output = self.ask(command, promise.environment(command), promise.shell)
+        self._asked[index] = {command: output, **self._behind(promise.command)}
         return output
+
+    def _behind(self, text: str) -> dict[str, str]:
+        """The commands whose output the forced `text` follows from, with that."""
+        found: dict[str, str] = {}
+        for match in _MARKER.finditer(text):
+            index = int(match[1])
+            if index not in self._asked:
+                promise = self._promises[index]
+                assert isinstance(promise, Application)
+                self._asked[index] = self._behind("".join(promise.arguments))
+            found |= self._asked[index]
+        return found
 
 
 def anonymous(text: str) -> str:
     """`text` with each marker made anonymous: all that an evaluation sees of it unless it forces the marker."""
     return _MARKER.sub(MARK, text) if MARK in text else text
-
-
-def run(command: str, shell: str, directory: str, environment: Mapping[str, str]) -> str:
-    """Run a command as `$(shell …)` does and return its output on one line."""
-    import subprocess  # not needed by most runs, and takes long to import
-
-    if not command.strip():
-        return ""
-    try:
-        done = subprocess.run(
-            [shell, "-c", command.encode("utf-8", "surrogateescape")],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            check=False,
-        )
-    except OSError:
-        # make prints a message and goes on with an empty value.
-        return ""
-    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n").replace("\n", " ")
 
 
 def process_environment() -> dict[str, str]:

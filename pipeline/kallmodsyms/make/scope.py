@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import TypeAlias
 
+from kallmodsyms.commands import unkept
 from kallmodsyms.errors import InputError
 from kallmodsyms.make.functions import ArgumentError
 from kallmodsyms.make.promises import MARK, Promises, process_environment
@@ -90,7 +91,7 @@ class Scope(ABC):
         self.local: dict[str, Variable | None] = {}
         self.frames: list[dict[str, Variable]] = []
         self.expanding: set[str] = set()
-        self.promises = promises or Promises()
+        self.promises = promises or Promises(unkept(directory))
         self.shell_environment = shell_environment or (lambda command: process_environment())
         self.export_all = False
         self.base_reads: set[str] = set()

@@ -1,6 +1,6 @@
-"""What kallmodsyms.kbuild keeps between runs against evaluating everything anew: after random edits, with two processes at
-once, and with a cache file that is damaged, of something else, or cannot be written; and the reasons it gives,
-directory by directory."""
+"""What the ledger keeps of kallmodsyms.kbuild against evaluating everything anew: after random edits, with two
+processes at once, and with a ledger that is damaged, of something else, or cannot be written; and the reasons it
+gives, directory by directory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kallmodsyms import kbuild
+from kallmodsyms import commands, kbuild
 from kallmodsyms.errors import InputError
+from kallmodsyms.ledger import Ledger
 
 TOP = """\
 srctree := .
@@ -30,13 +31,14 @@ KBUILD_VMLINUX_LIBS := lib/lib.a
 """
 
 
-def evaluated(tree: Path, values: dict[str, str], tristates: str, cache: Path | None, flags: bool = True):
+def evaluated(tree: Path, values: dict[str, str], tristates: str, path: Path | None, flags: bool = True):
     """Everything that follows from a tree (or the error), and the directories that were evaluated for it."""
     configuration = oracle.Plain(
         {name: value for name, value in values.items() if value != "n"}, frozenset(tristates.split())
     )
+    kept = Ledger(path, tree, tree)
     try:
-        kernel = kbuild.load(tree, tree, None, configuration, cache=cache)
+        kernel = kbuild.load(kbuild.place(tree, tree, ledger=kept), configuration)
         found = [kernel.directories, kernel.link_order(), kbuild.builtin_modules(kernel), kernel.modules()]
         if flags:
             names = [
@@ -48,8 +50,8 @@ def evaluated(tree: Path, values: dict[str, str], tristates: str, cache: Path | 
             found.append({name: kbuild.compile_flags(kernel, name) for name in names if kernel.directory_of(name)})
     except InputError as error:
         return str(error), {}
-    assert kernel.cache.warnings == []
-    return found, kernel.cache.reasons
+    assert kept.warnings == []
+    return found, kernel.memory.reasons
 
 
 def write(tree: Path, name: str, text: str | None) -> None:
@@ -64,8 +66,10 @@ def write(tree: Path, name: str, text: str | None) -> None:
 STATEMENTS = [
     "obj-$(CONFIG_T) += a.o", "obj-$(CONFIG_U) += b.o c.o", "obj-y += d.o", "a-y := x.o", "a-$(CONFIG_U) += y.o",
     "lib-$(CONFIG_B) += l.o",
-    "obj-$(subst m,y,$(CONFIG_T)) += s.o", "subdir-ccflags-y := -DBELOW", "subdir-ccflags-$(CONFIG_B) += $(shell echo -DRUN)",
-    "ifeq ($(CONFIG_T),m)\nobj-$(CONFIG_B) += only-m.o\nelse\nobj-$(CONFIG_V) += else.o\nendif", "ccflags-y += -D$(CONFIG_TEXT)",
+    "obj-$(subst m,y,$(CONFIG_T)) += s.o", "subdir-ccflags-y := -DBELOW",
+    "subdir-ccflags-$(CONFIG_B) += $(shell echo -DRUN)",
+    "ifeq ($(CONFIG_T),m)\nobj-$(CONFIG_B) += only-m.o\nelse\nobj-$(CONFIG_V) += else.o\nendif",
+    "ccflags-y += -D$(CONFIG_TEXT)",
     "obj-y += $(patsubst $(srctree)/$(obj)/%.c,%.o,$(wildcard $(srctree)/$(obj)/*.c))",
     "include $(srctree)/more.mk", "-include $(srctree)/$(obj)/own.mk",
     "obj-y += $(shell cat more.mk | wc -l).o", "ifneq ($(findstring BELOW,$(KBUILD_CFLAGS)),)\nobj-y += below.o\nendif",
@@ -119,42 +123,43 @@ def test_the_same_as_without_after_any_edits(first, edits, tmp_path_factory):
                 write(tree, name, change)
         symbols = {name: value for name, value in values.items() if name != "tristates"}
         fresh, _ = evaluated(tree, symbols, values["tristates"], None)
-        assert evaluated(tree, symbols, values["tristates"], tree / "cache")[0] == fresh
+        assert evaluated(tree, symbols, values["tristates"], tree / "kept/ledger")[0] == fresh
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """A tree whose cache knows it, under T=y, U=m, B=y."""
+    """A tree whose ledger knows it, under T=y, U=m, B=y."""
     for name, text in {
         "Makefile": TOP,
         "Kbuild": "obj-y += d/ e/\n",
         "d/Makefile": "obj-$(CONFIG_T) += s/ a.o\nsubdir-ccflags-y := -DBELOW $(shell echo -DRUN)\n",
         "d/s/Makefile": "obj-$(CONFIG_T) += s.o\n-include $(srctree)/d/s/own.mk\n",
-        "e/Makefile": "obj-$(CONFIG_U) += e.o\nobj-y += $(patsubst $(srctree)/e/%.c,%.o,$(wildcard $(srctree)/e/*.c))\n",
+        "e/Makefile": "obj-$(CONFIG_U) += e.o\n"
+        "obj-y += $(patsubst $(srctree)/e/%.c,%.o,$(wildcard $(srctree)/e/*.c))\n",
     }.items():
         write(tmp_path, name, text)
-    _, reasons = evaluated(tmp_path, VALUES, "T U", tmp_path / "cache")
-    assert reasons == dict.fromkeys([".", "d", "d/s", "e"], f"{tmp_path}/cache does not exist yet")
+    _, reasons = evaluated(tmp_path, VALUES, "T U", tmp_path / "kept/ledger")
+    assert reasons == dict.fromkeys([".", "d", "d/s", "e"], f"{tmp_path}/kept/ledger does not exist yet")
     return tmp_path
 
 
 VALUES = {"T": "y", "U": "m", "B": "y", "TEXT": "one"}
 
 
-def reasons(tree: Path, change: dict[str, str] = {}, tristates: str = "T U") -> dict[str, str]:
-    """Why directories are evaluated under changed values. The result must be what it is without the cache."""
-    values = VALUES | change
-    found, why = evaluated(tree, values, tristates, tree / "cache", flags=False)
+def reasons(tree: Path, change: dict[str, str] | None = None, tristates: str = "T U") -> dict[str, str]:
+    """Why directories are evaluated under changed values. The result must be what it is without a ledger."""
+    values = VALUES | (change or {})
+    found, why = evaluated(tree, values, tristates, tree / "kept/ledger", flags=False)
     assert found == evaluated(tree, values, tristates, None, flags=False)[0]
     return why
 
 
 def test_nothing_changed(tree):
-    before = (tree / "cache").stat()
+    before = (tree / "kept/ledger").stat()
     assert reasons(tree) == {}
     os.utime(tree / "d/Makefile", (1, 1))
     assert reasons(tree) == {}
-    assert (tree / "cache").stat() == before
+    assert (tree / "kept/ledger").stat() == before
 
 
 def test_a_symbol_nobody_reads(tree):
@@ -165,14 +170,16 @@ def test_a_symbol(tree):
     assert reasons(tree, {"U": "y"}) == {"e": "CONFIG_U was m and is y"}
     assert reasons(tree, {"U": "n"}) == {"e": "CONFIG_U was y and is not set"}
     assert reasons(tree, {"T": "m"}) == {
-        "d": "CONFIG_T was y and is m", "d/s": "it is reached in another way than before", "e": "CONFIG_U was not set and is m",
-    }  # fmt: skip
+        "d": "CONFIG_T was y and is m",
+        "d/s": "it is reached in another way than before",
+        "e": "CONFIG_U was not set and is m",
+    }
 
 
 def test_the_type_of_a_symbol(tree):
     assert reasons(tree, tristates="U") == {}
     assert reasons(tree, {"U": "y"}, tristates="U") == {"e": "CONFIG_U was m and is y"}
-    assert reasons(tree, {"U": "y"}) == dict.fromkeys(["d", "d/s"], "nothing is kept of what tells its modules")
+    assert reasons(tree, {"U": "y"}) == {}  # what T as a tristate came to is still known
     assert reasons(tree, {"U": "y"}, tristates="T") == {}
 
 
@@ -182,9 +189,11 @@ def test_files(tree):
     write(tree, "d/s/own.mk", "obj-y += p.o\n")
     assert reasons(tree) == {"d/s": f"{tree}/d/s/own.mk changed"}
     write(tree, "d/s/own.mk", None)
-    assert reasons(tree) == {"d/s": f"{tree}/d/s/own.mk changed"}
+    assert reasons(tree) == {"d/s": f"{tree}/d/s/own.mk vanished"}
     write(tree, "e/new.c", "")
-    assert reasons(tree) == {"e": "./e/*.c matches other files than before"}
+    assert reasons(tree) == {"e": "./e/*.c now matches ./e/new.c"}
+    write(tree, "e/new.c", None)
+    assert reasons(tree) == {"e": "./e/*.c does not match ./e/new.c any more"}
     write(tree, "scripts/Makefile.build",
           "obj-y :=\nobj-m :=\ninclude $(srctree)/$(obj)/$(if $(filter .,$(obj)),Kbuild,Makefile)\n")  # fmt: skip
     assert set(reasons(tree)) == {".", "d", "d/s", "e"}
@@ -192,7 +201,7 @@ def test_files(tree):
 
 def test_flags_from_above_are_there_for_who_needs_them(tree):
     write(tree, "d/s/Makefile", "obj-$(CONFIG_T) += s.o t.o\n")
-    found, why = evaluated(tree, VALUES, "T U", tree / "cache")
+    found, why = evaluated(tree, VALUES, "T U", tree / "kept/ledger")
     assert found == evaluated(tree, VALUES, "T U", None)[0]
     assert why == {"d/s": f"{tree}/d/s/Makefile changed"}
     assert "-DBELOW -DRUN" in found[-1]["d/s/t.o"]
@@ -200,52 +209,103 @@ def test_flags_from_above_are_there_for_who_needs_them(tree):
     assert reasons(tree) == {"d": f"{tree}/d/Makefile changed"}
 
 
-def test_commands_are_asked_again(tree):
+def test_what_a_command_prints_is_a_fact(tree):
     write(tree, "list", "f.o")
     write(tree, "e/Makefile", "obj-y += $(shell cat list)\n")
-    assert set(reasons(tree)) == {"e"}
+    assert reasons(tree) == {"e": f"{tree}/e/Makefile changed"}
+    assert reasons(tree) == {}
+    write(tree, "list", "f.o\n")  # read again, but to make it is the same
+    assert reasons(tree) == {}
     write(tree, "list", "g.o")
-    assert reasons(tree) == {"e": "it needs to know what a command prints"}
-
-
-@pytest.mark.parametrize("damage", [b"", b"garbage", "cut", "flip"])
-def test_a_damaged_file_is_ignored(damage, tree):
-    cache = tree / "cache"
-    whole = cache.read_bytes()
-    cache.write_bytes({"cut": whole[:-1], "flip": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]}.get(damage, damage))
-    configuration = oracle.Plain(VALUES, frozenset("TU"))
-    kernel = kbuild.load(tree, tree, None, configuration, cache=cache)
-    kbuild.builtin_modules(kernel)
-    assert kernel.cache.warnings == [f"{cache}: damaged, and ignored; it is written anew"]
+    assert reasons(tree) == {"e": "`cat list` prints something else"}
     assert reasons(tree) == {}
 
 
-def test_a_file_of_another_tree(tree, tmp_path_factory):
+def test_a_command_that_is_asked_in_every_run_is_a_fact_too(tree, monkeypatch):
+    """The directory is evaluated only when it prints something else; also one that only the second evaluation asks."""
+    write(tree, "list/f.o", "")
+    write(tree, "e/Makefile", "obj-y += $(shell ls list)\n")
+    write(tree, "d/s/Makefile", "obj-$(CONFIG_T) += s.o\nifeq ($(CONFIG_T),m)\nobj-m += $(shell ls more)\nendif\n")
+    write(tree, "more/m.o", "")
+    assert set(reasons(tree)) == {"d/s", "e"}
+    asked = []
+    run = commands.run
+    monkeypatch.setattr(commands, "run", lambda command, *rest: (asked.append(command), run(command, *rest))[1])
+    assert evaluated(tree, VALUES, "T U", tree / "kept/ledger", flags=False)[1] == {}
+    assert sorted(asked) == ["ls list", "ls more"]
+    write(tree, "list/g.o", "")
+    assert reasons(tree) == {"e": "`ls list` prints something else"}
+    write(tree, "more/n.o", "")
+    assert reasons(tree) == {"d/s": "`ls more` prints something else"}
+    assert reasons(tree) == {}
+
+
+def test_another_process_that_is_done_first(tree, monkeypatch):
+    """It leaves what a directory came to for it, between our finding that our own holds and our taking it."""
+    write(tree, "list/f.o", "")
+    write(tree, "e/Makefile", "obj-$(CONFIG_U) += e.o\nobj-y += $(shell ls list) $(shell ls list more)\n")
+    write(tree, "more/g.o", "")
+    assert set(reasons(tree)) == {"e"}
+    run, rivals = commands.run, [VALUES | {"U": "y"}]
+
+    def overtaken(command, *rest):
+        if rivals:
+            evaluated(tree, rivals.pop(), "T U", tree / "kept/ledger", flags=False)
+        return run(command, *rest)
+
+    monkeypatch.setattr(commands, "run", overtaken)
+    found, _ = evaluated(tree, VALUES, "T U", tree / "kept/ledger", flags=False)
+    assert not rivals
+    assert found == evaluated(tree, VALUES, "T U", None, flags=False)[0]
+
+
+def loaded(tree: Path, path: Path) -> kbuild.KernelTree:
+    """A tree, evaluated with a ledger, and its modules."""
+    kernel = kbuild.load(
+        kbuild.place(tree, tree, ledger=Ledger(path, tree, tree)), oracle.Plain(VALUES, frozenset("TU"))
+    )
+    assert [module.object for module in kbuild.builtin_modules(kernel)] == ["d/a.o", "d/s/s.o"]
+    return kernel
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "flip"])
+def test_a_damaged_ledger_is_told_and_not_believed(damage, tree):
+    path = tree / "kept/ledger"
+    whole = path.read_bytes()
+    bad = {"garbage": b"garbage", "cut": whole[:-1], "flip": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]}
+    path.write_bytes(bad[damage])
+    warnings = loaded(tree, path).memory.ledger.warnings
+    assert len(warnings) == 1 and warnings[0].startswith(f"{path}: is damaged")
+    assert reasons(tree) == {}
+
+
+def test_a_ledger_of_another_tree(tree, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     for name, text in {"Makefile": TOP, "Kbuild": "obj-$(CONFIG_T) += z.o\n"}.items():
         write(other, name, text)
-    found, why = evaluated(other, VALUES, "T U", tree / "cache")
-    assert found == evaluated(other, VALUES, "T U", None)[0]
-    assert why == {".": f"{tree}/cache is of another tree or build directory"}
+    path = tree / "kept/ledger"
+    kernel = kbuild.load(
+        kbuild.place(other, other, ledger=Ledger(path, other, other)), oracle.Plain(VALUES, frozenset("TU"))
+    )
+    assert [module.object for module in kbuild.builtin_modules(kernel)] == ["z.o"]
+    assert kernel.memory.reasons == {".": f"{path} is about another tree or build directory"}
 
 
 def test_a_place_that_cannot_be_written(tree):
     write(tree, "file", "")
-    kernel = kbuild.load(tree, tree, None, oracle.Plain(VALUES, frozenset("TU")), cache=tree / "file/cache")
-    assert [module.object for module in kbuild.builtin_modules(kernel)] == ["d/a.o", "d/s/s.o"]
-    assert len(kernel.cache.warnings) == 2
-    assert all(warning.startswith(f"{tree}/file/cache: cannot be ") for warning in kernel.cache.warnings)
+    warnings = loaded(tree, tree / "file/ledger").memory.ledger.warnings
+    assert len(warnings) == 1 and warnings[0].startswith(f"{tree}/file/ledger: ")
 
 
 _RIVAL = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_kbuild_cache import VALUES, evaluated
+from test_kbuild_memory import VALUES, evaluated
 tree = Path(sys.argv[2])
 for turn in range(40):
     values = VALUES | {"T": "ymn"[turn % 3], "U": "yn"[(turn + int(sys.argv[3])) % 2]}
-    assert evaluated(tree, values, "T U", tree / "cache")[0] == evaluated(tree, values, "T U", None)[0], turn
+    assert evaluated(tree, values, "T U", tree / "kept/ledger")[0] == evaluated(tree, values, "T U", None)[0], turn
 """
 
 
@@ -255,4 +315,4 @@ def test_two_processes_at_once(tree):
         for number in range(2)
     ]
     assert [rival.wait() for rival in rivals] == [0, 0]
-    assert [name for name in os.listdir(tree) if "cache" in name] == ["cache"]
+    assert sorted(os.listdir(tree / "kept")) == ["clock", "ledger"]
