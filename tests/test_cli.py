@@ -61,8 +61,15 @@ def test_ranges_and_tables_replay_the_series(built, tmp_path):
     (tmp_path / "nm").write_bytes(
         subprocess.run(["nm", "-nS", image], capture_output=True, check=True, env={"LC_ALL": "C"}).stdout
     )
-    options = ["--ranges", tmp_path / "ranges", "--thick", built / "modules_thick.builtin", "--all-symbols", "--absolute-percpu",
-               "--base-relative"]  # fmt: skip
+    options = [
+        "--ranges",
+        tmp_path / "ranges",
+        "--thick",
+        built / "modules_thick.builtin",
+        "--all-symbols",
+        "--absolute-percpu",
+        "--base-relative",
+    ]
     texts = [run("tables", "--symbols", source, *options)[0] for source in (image, tmp_path / "nm")]
     (base, found, _), (from_nm, _, _) = (text.partition(".globl kallsyms_module_offsets\n") for text in texts)
     assert found and base == from_nm
@@ -94,8 +101,16 @@ def test_builtin_ranges_are_where_the_listing_has_the_modules(built):
 def test_both_formats_assemble_to_the_same_section(built, tmp_path):
     (tmp_path / "asm").mkdir()
     (tmp_path / "asm/bitsperlong.h").write_text("#define BITS_PER_LONG 64\n")
-    options = ["--symbols", built / "vmlinux", "--ranges", built / ".tmp_vmlinux2.ranges", "--thick", built / "modules_thick.builtin",
-               "--all-symbols", "--base-relative"]  # fmt: skip
+    options = [
+        "--symbols",
+        built / "vmlinux",
+        "--ranges",
+        built / ".tmp_vmlinux2.ranges",
+        "--thick",
+        built / "modules_thick.builtin",
+        "--all-symbols",
+        "--base-relative",
+    ]
     run("tables", *options, "--format", "text", "-o", tmp_path / "text.S")
     run("tables", *options, "--format", "incbin", "-o", tmp_path / "binary.s")
     sections = []
@@ -179,11 +194,14 @@ def test_usage_errors():
         run(*words, status=2)
 
 
+NO_DIRECTORY = "/nowhere: is no directory; it should be"
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["tristate", "--tree", "/nowhere", "--objdir", "."], "kallmodsyms: /nowhere: is no directory; it should be the source tree\n"),
-        (["thick", "--tree", TOY, "--objdir", "/nowhere"], "kallmodsyms: /nowhere: is no directory; it should be the build directory\n"),
+        (["tristate", "--tree", "/nowhere", "--objdir", "."], f"kallmodsyms: {NO_DIRECTORY} the source tree\n"),
+        (["thick", "--tree", TOY, "--objdir", "/nowhere"], f"kallmodsyms: {NO_DIRECTORY} the build directory\n"),
         (["ranges", "/nowhere"], "kallmodsyms: /nowhere: cannot be read: No such file or directory\n"),
         (["show", "/nowhere"], "kallmodsyms: /nowhere: cannot be read: No such file or directory\n"),
     ],

@@ -326,7 +326,7 @@ print(kconfig.auto_conf(hook.configured(Exports.read(os.environ)).configuration)
 
 @pytest.mark.parametrize("words", [["CC=clang"], ["LLVM=1", "KCFLAGS=-g -DTWO='a b'"]], ids=["clang", "llvm"])
 def test_the_hook_evaluates_with_the_words_of_make(linux, tmp_path, words):
-    """What the tree's own conf wrote into auto.conf under the same words is what the hook takes the configuration to be."""
+    """The hook takes the configuration to be what the tree's own conf wrote into auto.conf under the same words."""
     make = ["make", "-C", linux, f"O={tmp_path}", "ARCH=x86", *words]
     subprocess.run([*make, "tinyconfig"], check=True, capture_output=True)
     subprocess.run([*make, "syncconfig"], check=True, capture_output=True)

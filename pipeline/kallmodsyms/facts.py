@@ -56,7 +56,7 @@ class Fact(NamedTuple):
 
 
 Identity = tuple[int, int, int, int, bytes]
-"""A file as stat tells it: inode, size, mtime and ctime in ns; and the digest of its content, the same while these are."""
+"""A file as stat tells it: inode, size, mtime and ctime in ns; and the digest that its content has while these last."""
 
 
 def digest(data: bytes) -> bytes:
@@ -153,7 +153,7 @@ class Files:
         return content, value
 
     def changed_since(self, name: str, start: int) -> bool:
-        """Whether a file may have changed since `start`, a time of `now`. One from the future has not: the clock has."""
+        """Whether a file may have changed since `start`, by `now`. One from the future did not: the clock did."""
         changed = self._changed(name)
         return changed + _grain(changed) >= start and changed <= (self.now() or start)
 

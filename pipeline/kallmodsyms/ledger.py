@@ -208,7 +208,7 @@ class Ledger:
                 self._keep(self._bodies(done, forgotten))
 
     def refresh(self) -> None:
-        """Read what other processes appended; what they wrote is looked at again. Whoever runs steps does this first."""
+        """Read what other processes appended, and forget looks at what they wrote. Who runs steps does this first."""
         with self._lock:
             if self._stream is not None and self._behind():
                 before = len(self._log)

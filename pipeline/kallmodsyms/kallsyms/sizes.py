@@ -63,7 +63,8 @@ def decode(
     for index, space in enumerate(room):
         if index % MARKER_SPAN == 0 and int(markers[index // MARKER_SPAN]) != position:
             raise ValueError(
-                f"marker {index // MARKER_SPAN} says {int(markers[index // MARKER_SPAN]):#x}, the code is at offset {position:#x}"
+                f"marker {index // MARKER_SPAN} says {int(markers[index // MARKER_SPAN]):#x}, "
+                f"the code is at offset {position:#x}"
             )
         if position >= len(codes):
             raise ValueError(f"no code for symbol {index} at offset {position:#x}")
