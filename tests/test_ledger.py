@@ -4,6 +4,7 @@ every byte; writers that nest, compete or are killed; clocks that are coarse.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -298,6 +299,27 @@ def test_a_place_that_cannot_be_written(tmp_path):
     kept.append([Done("b", (), [])])
     assert known(kept) == {"a": (None, (Fact("symbol", "A", "y"),)), "b": (None, ())}
     assert len(kept.warnings) == 1 and kept.warnings[0].startswith(f"{tmp_path}/kept/ledger: ")
+
+
+@pytest.mark.parametrize("room", [0, 1, 20, 200])
+def test_a_full_disk(tmp_path, monkeypatch, room):
+    """What fits is written, and taken back: the next who reads finds whole records. This process still knows all."""
+    kept = opened(tmp_path)
+    kept.append([Done("a", (), [Fact("symbol", "A", "y")])])
+
+    class Full(ledger.FileIO):
+        def write(self, data):
+            super().write(bytes(data)[:room])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    kept._stream = Full(tmp_path / "kept/ledger", "r+")
+    kept.append([Done("b", (), [Fact("symbol", "B", "y")], result=bytes(300))])
+    assert sorted(kept.steps) == ["a", "b"]
+    assert kept.warnings == [f"{tmp_path}/kept/ledger: No space left on device; nothing is remembered of this run"]
+    after = opened(tmp_path)
+    assert after.warnings == [] and sorted(after.steps) == ["a"]
+    after.append([Done("c", (), [Fact("symbol", "C", "y")])])
+    assert sorted(opened(tmp_path).steps) == ["a", "c"]
 
 
 def test_writers_that_nest(tmp_path):

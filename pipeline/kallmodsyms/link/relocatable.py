@@ -34,12 +34,12 @@ def read(exports: Exports) -> Relocatable:
 def _object_map(exports: Exports) -> str:
     """The map of the `ld -r` that made vmlinux.o.
 
-    Where the tree keeps none (it does for CONFIG_BUILTIN_MODULE_RANGES), the same link is done once more for its map;
-    objtool, which ran after the first, adds sections and moves nothing.
+    With CONFIG_BUILTIN_MODULE_RANGES the link that makes vmlinux.o leaves its map (Linux 6.12). Where it does not, the
+    same link is done once more for the map; objtool, which ran after the first, adds sections and moves nothing.
     """
     kept = "vmlinux.o.map"
     thin = "LTO_CLANG_THIN" in exports.config
-    if not thin and os.path.exists(kept) and os.path.getmtime(kept) >= os.path.getmtime("vmlinux.a"):
+    if not thin and "BUILTIN_MODULE_RANGES" in exports.config and os.path.exists(kept):
         return kept
     made, output = ".tmp_vmlinux.o.map", ".tmp_vmlinux.o"
     exports.say("LD", made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from dataclasses import replace
 from functools import cache
@@ -36,10 +37,10 @@ def confirm(
             path=map_path,
             cure="link again with -Map, and take both files from that link",
         )
-    linked = os.stat(map_path).st_mtime_ns
+    linked, now = os.stat(map_path).st_mtime_ns, time.time_ns()
     for path in sorted({piece.path for piece in linkmap.pieces}):
         file = os.path.join(directory, path)
-        if os.path.exists(file) and os.stat(file).st_mtime_ns > linked:
+        if os.path.exists(file) and linked < os.stat(file).st_mtime_ns <= now:  # what is from the future says nothing
             raise InputError(
                 f"is newer than {os.fspath(map_path)}, which says what was linked", path=file, cure="link again"
             )
