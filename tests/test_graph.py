@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from toy_kit import Toy
+from toy_kit import ROOT, Toy
 
 LINKS = ["assemble:1", "link:1", "listing", "ranges:1", "tables:1", "vmlinux"]
 
@@ -211,3 +211,35 @@ def test_absent_directory(toy):
 )
 def test_wrong_words(toy, words, message):
     assert message in failing(toy, *words, status=3)
+
+
+def why(*words):
+    command = [sys.executable, "-m", "kallmodsyms", "why", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_why_takes(toy):
+    place = [f"tree={toy.tree}", f"objdir={toy.objdir}"]
+    outputs = ["vmlinux", "System.map", "fs/minix/inode.o", toy.objdir / "vmlinux.a"]
+    for what in [*outputs, "fs/minix", "compile:fs/minix/inode.o"]:
+        assert why(what, *place) == (0, f"{what}: up to date\n")
+    (toy.objdir / "vmlinux.a").unlink()
+    assert why("vmlinux.a", *place) == (1, "vmlinux.a: its output vmlinux.a is gone\n")
+    assert why("compile:fs/minix/inod.o", *place) == (
+        1,
+        "kallmodsyms: compile:fs/minix/inod.o is no task, no directory that is built, and no file that a task makes\n"
+        "  did you mean compile:fs/minix/inode.o or compile:fs/minix/bitmap.o or fs/minix/inode.o?\n",
+    )
+
+
+def test_why_makes_nothing(toy, tmp_path):
+    absent = tmp_path / "absent"
+    message = f"kallmodsyms: {absent}: is no directory; it should be the build directory\n"
+    assert why("vmlinux", f"tree={toy.tree}", f"objdir={absent}") == (1, message)
+    assert not absent.exists()
+    before = toy.output(".kallmodsyms/ledger")
+    toy.edit("fs/minix/Makefile", "minix.o", "minix.o ")
+    assert why("fs/minix", f"tree={toy.tree}", f"objdir={toy.objdir}")[1].endswith("fs/minix/Makefile changed\n")
+    assert toy.output(".kallmodsyms/ledger") == before

@@ -18,13 +18,15 @@ def answer(steps: Steps, what: str) -> str | None:
     Raises InputError for what is none of these, with names that are near.
     """
     plan = steps.plan
-    name = what if what in plan.steps else plan.writers.get(what)
+    path = os.path.relpath(what, steps.configured.objdir) if os.path.exists(what) else os.path.normpath(what)
+    name = next((step for step in (what, plan.writers.get(what), plan.writers.get(path)) if step in plan.steps), None)
     if name is not None:
         return plan.why(name)
-    path = os.path.normpath(what)
     kernel = steps.configured.kernel
-    if path in kernel.directories:
-        return kernel.memory.reasons.get(path)
+    if os.path.normpath(what) in kernel.directories:
+        return kernel.memory.reasons.get(os.path.normpath(what))
+    if kernel.directory_of(path) is not None:
+        return plan.why("vmlinux")  # of a real tree, whose objects make makes on the way there
     near = difflib.get_close_matches(what, [*plan.steps, *plan.writers, *kernel.directories], 3, 0.6)
     cure = f"did you mean {' or '.join(near)}?" if near else "doit list --all names the tasks"
     raise InputError(f"{what} is no task, no directory that is built, and no file that a task makes", cure=cure)

@@ -24,7 +24,8 @@ class Steps:
         """`keep` is whether the ledger may be written. Raises InputError for what is wrong in the tree, as far as it
         is looked at.
         """
-        chosen.objdir.mkdir(parents=True, exist_ok=True)
+        if keep:
+            chosen.objdir.mkdir(parents=True, exist_ok=True)
         existing = chosen.objdir / CONFIG
         config = existing if existing.is_file() or chosen.has_make else chosen.config
         self.configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.make, config, keep)
