@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kallmodsyms import facts, ledger
+from kallmodsyms import facts, journal, ledger
 from kallmodsyms.facts import CHANGED, Fact
 from kallmodsyms.ledger import Done, Ledger
 from kallmodsyms.step import Builder, Plan, Step
@@ -284,9 +284,9 @@ def test_another_tree_and_another_version(tmp_path):
     assert kept.warnings == [f"{path}: is about another tree or build directory; it is begun anew"]
     assert kept.steps == {} and Ledger(path, tmp_path / "tree", tmp_path).warnings == []
     data = path.read_bytes()
-    form = data.index(ledger.FORMAT)
-    header = data[:form] + b"9" + data[form + 1 : ledger._HEADER.size - 4]
-    path.write_bytes(header + ledger.zlib.crc32(header).to_bytes(4, "little") + data[ledger._HEADER.size :])
+    form = data.index(journal.FORMAT)
+    header = data[:form] + b"9" + data[form + 1 : journal._HEADER.size - 4]
+    path.write_bytes(header + journal.zlib.crc32(header).to_bytes(4, "little") + data[journal._HEADER.size :])
     assert Ledger(path, tmp_path / "tree", tmp_path).warnings == [
         f"{path}: was written by another version of this program; it is begun anew"
     ]
@@ -307,7 +307,7 @@ def test_a_full_disk(tmp_path, monkeypatch, room):
     kept = opened(tmp_path)
     kept.append([Done("a", (), [Fact("symbol", "A", "y")])])
 
-    class Full(ledger.FileIO):
+    class Full(journal.FileIO):
         def write(self, data):
             super().write(bytes(data)[:room])
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -69,7 +69,7 @@ class Configured:
         self.arch = arch or os.environ.get("ARCH") or host_arch()
         self.variables = dict(variables or {})
         self.config = config or self.objdir / ".config"
-        self.ledger = Ledger(self.objdir / FOLDER / "ledger", tree, objdir, keep)
+        self.ledger = Ledger(self.objdir / FOLDER / "ledger", tree, objdir, writable=keep)
 
     @functools.cached_property
     def place(self) -> kbuild.Place:
