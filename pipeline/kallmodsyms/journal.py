@@ -4,12 +4,13 @@
     record      length, CRC-32, body: marshal of (kind, ...)
                     ("place", tree, build directory)        first of all; what others there are, the owner knows
 
-A record is written when what it says is done, so that nothing that happens later takes it back. Writers may nest: `doit`
-runs make, which runs `kallmodsyms link`. Whoever appends holds a lock, and first reads what others appended; nobody holds
-it for longer.
+A record is written when what it says is done, so that nothing that happens later takes it back. Writers may nest:
+`doit` runs make, which runs `kallmodsyms link`. Whoever appends holds a lock, and first reads what others appended;
+nobody holds it for longer.
 
-What is damaged is cut off at the first record that is not whole, and said once. A file of another place, or of a program
-that writes another format, is begun anew. Nothing is believed without its checksum (marshal trusts its input).
+What is damaged is cut off at the first record that is not whole, and said once. A file of another place, or of a
+program that writes another format, is begun anew. Nothing is believed without its checksum (marshal trusts its
+input).
 """
 
 from __future__ import annotations
