@@ -26,7 +26,7 @@ OURS = f"{sys.executable} -m kallmodsyms link --thick modules_thick.builtin -- {
 CASES = (
     # (name, command of the recipe, files to remove before it)
     ("theirs", f"$< {FLAGS}", ()),
-    ("ours, first", OURS, (".tmp_vmlinux0.kallsyms.S", ".tmp_vmlinux0.kallsyms.s", ".tmp_vmlinux0.kallsyms.bin")),
+    ("ours, first", OURS, (".tmp_vmlinux0.kallsyms.S",)),
     ("ours, again", OURS, ()),
 )
 KEPT = ("vmlinux", "System.map", ".vmlinux.d", ".vmlinux.cmd", "vmlinux.map")

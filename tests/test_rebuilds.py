@@ -188,7 +188,8 @@ ROWS = {
         lambda toy: toy.configure('CONFIG_DEFAULT_HOSTNAME="toy"', 'CONFIG_DEFAULT_HOSTNAME="a longer name"'),
         "compile:init/version.o",
         "CONFIG_DEFAULT_HOSTNAME was toy and is a longer name",
-        ["auto_conf", "compile:init/version.o", *RELINK],
+        # Addresses move, names and sizes stay: the room for the tables is what it was.
+        ["auto_conf", "compile:init/version.o", *(task for task in RELINK if task != "assemble:1")],
     ),
     "a program": (
         lambda toy: compiler(toy, 'exec /usr/bin/gcc "$@"'),

@@ -4,7 +4,9 @@
     file          a path                      digest of the content; None where there is none; DIRECTORY
     wildcard      a pattern of $(wildcard)    what it matches, sorted
     program       a name, as a shell has it   (path, digest) of what is behind it; None where the PATH has none
+    folder        a directory                 digest of its names, sizes and times; None where there is none
     environment   a variable's name           its value; None where it is not set
+    settings      "environment"               all of these, but for those that only say where a user sits
     code          files of this package       digest of the content of each, in order
 
 Who knows more adds kinds in a world of its own (a `variable` of a makefile, a `symbol` of a configuration). Relative
@@ -19,6 +21,7 @@ a later edit of the same size could leave the same stat data. ctime counts, sinc
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +43,7 @@ _FREE = ("variable", "symbol", "environment", "configuration")
 """Kinds that are looked up in a table anyway."""
 
 _PACKAGE = os.path.dirname(__file__)
+_SEAT = re.compile(r"_|PWD|OLDPWD|SHLVL|TERM.*|COLUMNS|LINES|LS_COLORS|DISPLAY|(SSH|XDG|DBUS|TMUX|PYTEST)_?.*|WINDOWID")
 _PATIENCE = 30
 """Milliseconds, more than a tick of any kernel takes."""
 
@@ -157,6 +161,20 @@ class Files:
         changed = self._changed(name)
         return changed + _grain(changed) >= start and changed <= (self.now() or start)
 
+    def folder(self, name: str) -> Value:
+        """The value of the fact `folder`: any change of a file in it changes this, and most touches do."""
+        try:
+            with os.scandir(self.path(name)) as entries:
+                rows = sorted(
+                    (entry.name, 0, 0)
+                    if entry.is_dir(follow_symlinks=False)
+                    else (entry.name, (status := entry.stat(follow_symlinks=False)).st_ctime_ns, status.st_size)
+                    for entry in entries
+                )
+        except OSError:
+            return None
+        return digest(repr(rows).encode("utf-8", "surrogateescape"))
+
     def which(self, name: str, search: str | None) -> str | None:
         """The path of the program that a shell would start."""
         # shutil.which() is this, but takes longer to import than all that is looked up here.
@@ -191,7 +209,11 @@ class World:
             basic: dict[str, Look] = {
                 "file": files.look,
                 "wildcard": lambda name: glob(files.base, name),
+                "folder": files.folder,
                 "environment": os.environ.get,
+                "settings": lambda name: tuple(
+                    f"{name}={value}" for name, value in sorted(os.environ.items()) if not _SEAT.fullmatch(name)
+                ),
                 "code": lambda names: tuple(files.look(f"{_PACKAGE}/{name}") for name in names.split()),
             }
             own = basic | own
@@ -239,7 +261,7 @@ class World:
         if self._writes != self.files.writes:
             self._writes = self.files.writes
             self._good.clear()
-            for kind in ("wildcard", "program"):
+            for kind in ("wildcard", "program", "folder"):
                 self._memory.get(kind, {}).clear()
             if self._parent is not None:
                 self._parent._catch_up()

@@ -151,6 +151,14 @@ class Ledger(Journal):
             good.update(missing)
         return None
 
+    def spoiled(self, name: str, world: World) -> list[str]:
+        """The files that a step wrote and that are other ones now, although everything that it saw still holds."""
+        record = self.record(name)
+        if record is None or self._changed(record.reads, world, difference) is not None:
+            return []
+        wrote = ((fact, world.look(fact.kind, fact.name)) for fact in self.writes(name))
+        return [fact.name for fact, now in wrote if now is not None and now != fact.value]
+
     def _difference(self, record: Record, words: Sequence[str]) -> str:
         before = [self._words[number] for number in array("I", record.words)]
         for old, new in zip(before, words, strict=False):

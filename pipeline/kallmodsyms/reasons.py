@@ -16,6 +16,8 @@ def difference(fact: Seen, now: Value) -> str:
     if kind == "file":
         what = "appeared" if old is None else CHANGED if old == CHANGED else "vanished" if now is None else "changed"
         return f"{name} {what}"
+    if kind == "folder":
+        return f"something in {name} {'vanished' if now is None else CHANGED if old == CHANGED else 'changed'}"
     if kind == "code":
         files = zip(name.split(), old, now, strict=True)
         return f"{next(file for file, one, other in files if one != other)} of kallmodsyms, which does this, changed"
@@ -30,6 +32,9 @@ def difference(fact: Seen, now: Value) -> str:
         return f"{name} is {now[0]} and was {old[0]}" if now[0] != old[0] else f"the program {now[0]} changed"
     if kind in ("variable", "environment"):
         return f"{name} was {_shown(old)} and is {_shown(now)}"
+    if kind == "settings":
+        came, went = _compared(old, now)
+        return f"{(came or went)[0]} {'is set' if came else 'is not set any more'}"
     if kind in ("modules", "configuration"):
         came, went = _compared(old, now)
         one = (came or went or [None])[0]

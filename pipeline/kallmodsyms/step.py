@@ -30,7 +30,8 @@ class Step:
     words: what it does, in words: those of its command, or its options
     run: does it; gives what it found out on the way, besides what is declared here
     reads, writes: files, relative to the build directory or absolute
-    sees: kinds and names of other facts that decide what comes of it
+    sees: kinds and names of other facts that decide what comes of it; or what gives them, before it runs
+    wrote: gives kinds and names of what it made, after it ran, where that cannot be told before
     modules: of this package, that do the work; none for what an outside program does
     after: steps that come before, although it reads nothing of theirs
     once: it runs only where an output does not exist
@@ -42,7 +43,8 @@ class Step:
     run: Callable[[], Iterable[Seen] | None]
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    sees: tuple[tuple[str, str], ...] = ()
+    sees: tuple[tuple[str, str], ...] | Callable[[], Iterable[tuple[str, str]]] = ()
+    wrote: Callable[[], Iterable[tuple[str, str]]] | None = None
     modules: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     once: bool = False
@@ -81,25 +83,27 @@ class Builder:
         files, world = self.world.files, self.world
         start = files.start(step.reads)
         declared: list[tuple[str, str]] = [("file", name) for name in step.reads]
-        declared += step.sees
+        declared += step.sees() if callable(step.sees) else step.sees
         if step.modules:
             declared.append(("code", code.files_of(*step.modules)))
         seen = {key: world.look(*key) for key in declared}
         try:
             found = list(step.run() or ())
         finally:
-            world.forget(*(() if step.always else step.writes))
+            world.forget(*(() if step.always or step.wrote else step.writes))
         for one in found:
             key = (one[0], one[1])
             if key not in seen:
                 seen[key] = one.value if isinstance(one, Fact) else world.look(*key)
         written = set(step.writes)
-        if start is not None:
-            for kind, name in seen:
-                if kind == "file" and name not in written and files.changed_since(name, start):
-                    seen[kind, name] = CHANGED
+        for kind, name in seen:
+            if (kind == "file" and start is not None and name not in written and files.changed_since(name, start)) or (
+                kind == "folder" and world.look(kind, name) != seen[kind, name]
+            ):
+                seen[kind, name] = CHANGED
         reads = [Fact(*key, value) for key, value in seen.items()]
-        writes = [Fact("file", name, world.look("file", name)) for name in step.writes]
+        made = [*(("file", name) for name in step.writes), *(step.wrote() if step.wrote else ())]
+        writes = [Fact(*key, world.look(*key)) for key in dict.fromkeys(made)]
         self.ledger.append([Done(step.name, step.identity, reads, writes)])
 
 

@@ -1,4 +1,4 @@
-"""Tables as assembler input: `Tables` enter; text as the kernel writes it, or labels and one binary file, leave.
+"""Tables as assembler input: `Tables` enter; text as the kernel writes it, labels and one binary file, or room leave.
 
 The text form is that of scripts/kallsyms, line for line, with our tables at the end; it goes through the C preprocessor
 with the kernel's headers. The binary form says the same in a few lines of `.incbin`: for a big kernel the assembler
@@ -83,6 +83,22 @@ def _hex(value: int) -> bytes:
 def _from_text(address: int, text_address: int) -> bytes:
     sign = b"+" if text_address <= address else b"-"
     return b"_text %b %b" % (sign, _hex(abs(address - text_address)))
+
+
+def room(tables: Tables) -> str:
+    """Labels and space for the tables, as assembler text without preprocessor directives: an image is linked with it,
+    and the tables are filled in where it lies. The only numbers are sizes, and addresses, which the linker fills in.
+    """
+    word = tables.bits // 8
+    pointer = ".quad" if word == 8 else ".long"
+    lines = ['\t.section .rodata, "a"']
+    for table in layout(tables):
+        lines += [f".globl {table.label}", f"\t.balign {word}", f"{table.label}:"]
+        if table.kind == "address":
+            lines += [row.decode().replace("PTR", pointer) for row in _rows(tables, table)]
+        elif len(table.values):
+            lines.append(f"\t.skip {len(table.values) * _BYTES.get(table.kind, word)}")
+    return "\n".join(lines) + "\n"
 
 
 def blob(tables: Tables, path: str) -> tuple[str, bytes]:

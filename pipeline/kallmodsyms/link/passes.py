@@ -1,7 +1,9 @@
 """The links of one image: a recipe and what its tables are to hold enter, images leave, the last with tables that fit.
 
-Each step of pass n reads files of the build directory and writes others: `assemble` the tables of pass n - 1, `link`
-image n with them, find its `ranges`, make its `tables`. `settle` takes the steps in turn.
+Each step of pass n reads files of the build directory and writes others: `assemble` room for the tables of pass n -
+1, `link` image n with it, find its `ranges`, make its `tables`. `settle` takes the steps in turn. An image is linked
+with room alone, so that it does not depend on what an earlier build had in its tables: the build id is over all that
+is there.
 """
 
 from __future__ import annotations
@@ -45,19 +47,19 @@ class Passes:
         return os.path.join(self.directory, name)
 
     def empty_tables(self, bits: int, byteorder: str) -> None:
-        """Source and blob of pass 0: every label and no symbol."""
-        self._write(0, *assembly.blob(tables.empty(self.contents, bits, byteorder), NAMES.blob(0)))
+        """The source of pass 0: every label and no symbol."""
+        files.write(self.path(NAMES.source(0)), assembly.room(tables.empty(self.contents, bits, byteorder)))
 
     def has_tables(self) -> bool:
-        """Whether an earlier build left source and blob of pass 0 (`keep`)."""
-        return all(os.path.exists(self.path(name(0))) for name in (NAMES.source, NAMES.blob))
+        """Whether an earlier build left a source for pass 0 (`keep`)."""
+        return os.path.exists(self.path(NAMES.source(0)))
 
     def keep(self, number: int) -> None:
-        """Make source and blob of a pass those of pass 0, for the next build to begin with."""
-        self._write(0, self._source(number, 0), files.read_bytes(self.path(NAMES.blob(number))))
+        """Make the source of a pass that of pass 0, for the next build to begin with."""
+        files.write(self.path(NAMES.source(0)), files.read_bytes(self.path(NAMES.source(number))))
 
     def assemble(self, number: int) -> None:
-        """The object with the tables of a pass, from source and blob."""
+        """The object with room for the tables of a pass, from its source."""
         run(self.recipe.assemble_command(NAMES.source(number), NAMES.tables(number)), self.directory)
 
     def link(self, number: int, draft: bool = False, debug: bool = False, extra: Sequence[str] = ()) -> None:
@@ -86,22 +88,23 @@ class Passes:
         return found
 
     def tables(self, number: int, found: Ranges | None = None, previous: Tables | None = None) -> Tables:
-        """Source and blob of a pass, from its image and ranges and from the thick list; what is in them.
+        """The tables of a pass, from its image and ranges and from the thick list; and the source with room for them.
 
         found, previous: the ranges, and the tables of an earlier pass, if at hand: they save time and change nothing
         """
         if found is None:
             found = ranges_file.parse(self.path(NAMES.ranges(number)))
         made = tables.of_image(self.path(NAMES.image(number)), found, self.contents, previous)
-        self._write(number, *assembly.blob(made, NAMES.blob(number)))
+        files.write(self.path(NAMES.source(number)), assembly.room(made))
         return made
 
     def fits(self, number: int) -> bool:
         """Whether the tables of an image have the labels, sizes and relocated words of those that it was linked with.
 
-        Their sources then are the same but for the name of the included file.
+        Then there is as much room for them as they need, and at the same places.
         """
-        return self._source(number - 1, number) == files.read_text(self.path(NAMES.source(number)))
+        before, now = (files.read_bytes(self.path(NAMES.source(n))) for n in (number - 1, number))
+        return before == now
 
     def settle(
         self,
@@ -148,14 +151,3 @@ class Passes:
             path=self.path(NAMES.image(MAXIMUM_LINKS)),
             cure="compare the .tmp_vmlinux images with nm -n to see which symbols come and go",
         )
-
-    def _source(self, number: int, included: int) -> str:
-        """The source of a pass, including the blob of another."""
-        text = files.read_text(self.path(NAMES.source(number)))
-        return text.replace(NAMES.blob(number), NAMES.blob(included))
-
-    def _write(self, number: int, source: str, blob: bytes) -> None:
-        # If this is interrupted, no source may be left with the blob of another: the next build would begin with both.
-        Path(self.path(NAMES.source(number))).unlink(missing_ok=True)
-        files.write(self.path(NAMES.blob(number)), blob)
-        files.write(self.path(NAMES.source(number)), source)

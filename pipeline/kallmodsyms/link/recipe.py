@@ -25,15 +25,11 @@ class Names:
         return f".tmp_vmlinux{number}.ranges"
 
     def source(self, number: int) -> str:
-        """The tables as assembler source."""
+        """Room for the tables, as assembler source."""
         return f".tmp_vmlinux{number}.kallsyms.S"
 
-    def blob(self, number: int) -> str:
-        """What the source includes."""
-        return f".tmp_vmlinux{number}.kallsyms.bin"
-
     def tables(self, number: int) -> str:
-        """The tables as an object to link in."""
+        """Room for the tables, as an object to link in."""
         return f".tmp_vmlinux{number}.kallsyms.o"
 
 

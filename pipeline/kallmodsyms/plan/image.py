@@ -67,7 +67,7 @@ def steps(image: Image) -> Iterator[tuple[str, Step]]:
     bits = 64 if "64BIT" in image.config else 32
     for number in range(PASSES + 1):
         name, map_file, ranges = NAMES.image(number), NAMES.map(number), NAMES.ranges(number)
-        source, blob, made = NAMES.source(number), NAMES.blob(number), NAMES.tables(number)
+        source, made = NAMES.source(number), NAMES.tables(number)
         if number:
             before = NAMES.tables(number - 1)
             yield (
@@ -99,7 +99,7 @@ def steps(image: Image) -> Iterator[tuple[str, Step]]:
                 wanted if number else (*wanted, str(bits)),
                 partial(_tables, image, number) if number else partial(_empty_tables, image, bits),
                 reads=(name, ranges, THICK) if number else (),
-                writes=(source, blob),
+                writes=(source,),
                 sees=sees,
                 modules=_TABLES,
             ),
@@ -110,12 +110,12 @@ def steps(image: Image) -> Iterator[tuple[str, Step]]:
                 f"assemble:{number}",
                 tuple(plan.assemble_command(source, made)),
                 partial(_assemble, image, number),
-                reads=(source, blob),
+                reads=(source,),
                 writes=(made,),
                 sees=(("program", plan.assembler[0]),),
             ),
         )
-    last = (NAMES.source(PASSES), NAMES.blob(PASSES), NAMES.tables(PASSES))
+    last = (NAMES.source(PASSES), NAMES.tables(PASSES))
     yield (
         "vmlinux",
         Step(

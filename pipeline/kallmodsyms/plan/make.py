@@ -5,30 +5,57 @@ scripts/link-vmlinux.sh, the image.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from kallmodsyms import files
 from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import fragment
-from kallmodsyms.names import THICK
+from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image
-from kallmodsyms.plan.lists import CONFIG, Lists
+from kallmodsyms.plan.lists import CONFIG, TRISTATE_CONF, Lists
 from kallmodsyms.profile import Profile
-from kallmodsyms.step import Step
+from kallmodsyms.step import Seen, Step
 
-_DECIDES = "the tree's make decides what must be done"
+_IN_THE_TREE = "the build directory is the tree, so that nobody can tell sources from what make makes: it decides"
+_TOOLS = (
+    *("CC", "LD", "AR", "NM", "OBJCOPY", "OBJDUMP", "READELF", "STRIP", "PAHOLE", "HOSTCC", "HOSTCXX", "LEX", "YACC"),
+    *("AWK", "PERL", "PYTHON3", "BASH"),
+)
+"""Variables of the top Makefile that name programs."""
+_OTHER_TOOLS = (
+    "make",
+    "sh",
+    "sed",
+    "grep",
+    "sort",
+    "cut",
+    "tr",
+    "bc",
+    "cpio",
+    "gzip",
+    "xz",
+    "tar",
+    "find",
+    "cmp",
+    "git",
+)
+_HEADER = re.compile(r"(?<=\s)/usr/\S+\.h\b")
+_ARCH = re.compile(r"(?:arch|\.\.)/([a-z0-9]+)/")
 
 
 class Make:
-    """The steps of one profile."""
+    """The steps of one profile. `world` is what they see."""
 
     def __init__(self, chosen: Profile, configured: Configured) -> None:
         self.profile = chosen
+        self.configured = configured
         self.objdir = chosen.objdir
         self.lists = Lists(chosen, configured)
 
@@ -37,13 +64,91 @@ class Make:
         yield "config", [Step("config", (), self._config, writes=(CONFIG,), once=True)]
         yield "tristate_conf", [self.lists.tristate_conf()]
         yield "modules_thick", [self.lists.modules_thick()]
-        yield "vmlinux", [self._goal("vmlinux", "vmlinux", reads=(CONFIG, THICK), writes=("vmlinux",))]
+        yield "vmlinux", [self._goal("vmlinux", "vmlinux", reads=(CONFIG, THICK), writes=("vmlinux", "System.map"))]
         yield "listing", [image.listing(self.objdir)]
         yield "bzimage", [self._goal("bzimage", "bzImage", reads=("vmlinux",))]
         yield "modules", [self._goal("modules", "modules", reads=("vmlinux",))]
 
     def _goal(self, name: str, goal: str, reads: tuple[str, ...], writes: tuple[str, ...] = ()) -> Step:
-        return Step(name, (), lambda: self._make(goal), reads, writes, always=_DECIDES)
+        """A goal of the tree's make. It runs where anything changed that make could look at; make decides the rest."""
+        return Step(
+            name,
+            tuple(self._command(goal)),
+            lambda: self._reach(name, goal),
+            reads=reads,
+            writes=writes,
+            sees=self._sees,
+            wrote=self._wrote,
+            modules=("kallmodsyms.hook",),
+            always=_IN_THE_TREE if self._in_the_tree else None,
+        )
+
+    def _reach(self, name: str, goal: str) -> list[Seen]:
+        """Run make for a goal; the headers of this machine that programs for it were compiled with."""
+        # Make goes by times. An output that changed although nothing else did is damaged, and must be made again.
+        for path in self.configured.ledger.spoiled(name, self.configured.world):
+            Path(self.objdir, path).unlink(missing_ok=True)
+        self._make(goal)
+        headers: set[str] = set()
+        for folder in ("scripts", "tools", "usr"):
+            for command in Path(self.objdir, folder).rglob(".*.cmd"):
+                headers.update(_HEADER.findall(command.read_text(errors="surrogateescape")))
+        return [("file", path) for path in sorted(headers)]
+
+    @property
+    def _in_the_tree(self) -> bool:
+        return self.objdir.resolve() == self.profile.tree.resolve()
+
+    def _sees(self) -> Iterator[tuple[str, str]]:
+        """What decides what make does, as far as that can be told before it runs."""
+        exports = self.configured.environment
+        tools: dict[str, bool] = dict.fromkeys(_OTHER_TOOLS, False)
+        for name in _TOOLS:
+            words = shlex.split(exports.get(name, ""))
+            tools |= dict.fromkeys(takewhile(_names_a_program, words), name in ("CC", "HOSTCC"))
+        for tool, compiles in tools.items():
+            yield from self.configured.programs_behind(tool, compiles)
+        yield "settings", "environment"
+        yield "wildcard", "localversion*"
+        yield from self._outside()
+        yield from (("folder", folder) for folder in self._folders(os.path.realpath(self.profile.tree)))
+
+    def _outside(self) -> Iterator[tuple[str, str]]:
+        """Files that options name, wherever they are."""
+        values = self.configured.configuration.values
+        firmware = values.get("EXTRA_FIRMWARE_DIR", "/lib/firmware")
+        named = [os.path.join(firmware, name) for name in values.get("EXTRA_FIRMWARE", "").split()]
+        for option in ("INITRAMFS_SOURCE", "SYSTEM_TRUSTED_KEYS", "SYSTEM_REVOCATION_KEYS", "MODULE_SIG_KEY"):
+            named += values.get(option, "").split()
+        for name in named:
+            for path in dict.fromkeys(os.path.join(place, name) for place in (self.objdir, self.profile.tree)):
+                yield "file", path
+                yield from (("folder", folder) for folder, _, _ in os.walk(path))
+
+    def _folders(self, tree: str) -> Iterator[str]:
+        """The directories of the tree that its build can look into, and those of git that say which commit it is."""
+        arch = os.path.join(tree, "arch")
+        main = self.configured.environment.get("SRCARCH", "")
+        arches = {main, *_arches(os.path.join(arch, main))}
+        for folder, below, _ in os.walk(tree):
+            yield folder
+            if folder == tree:
+                below[:] = [name for name in below if name != ".git"]
+            elif folder == os.path.join(tree, "Documentation"):
+                below.clear()  # for its Kconfig alone
+            elif folder == arch:
+                below[:] = [name for name in below if name in arches]
+            below.sort()
+        if os.path.isdir(os.path.join(tree, ".git")):
+            yield from (os.path.join(tree, ".git", *parts) for parts in ((), ("refs", "heads"), ("refs", "tags")))
+
+    def _wrote(self) -> Iterator[tuple[str, str]]:
+        """All files that make left, but for those of passes, which only the link reads, and those that are ours."""
+        ours = {THICK, image.LISTING, TRISTATE_CONF}
+        for folder, below, names in os.walk(self.objdir):
+            below[:] = sorted(name for name in below if name != FOLDER)
+            paths = (os.path.relpath(os.path.join(folder, name), self.objdir) for name in sorted(names))
+            yield from (("file", path) for path in paths if path not in ours and not path.startswith(".tmp_"))
 
     def _config(self) -> None:
         """The profile's configuration merged into the tree's own base configuration."""
@@ -59,7 +164,21 @@ class Make:
             raise
 
     def _make(self, goal: str, quiet: bool = False) -> None:
-        """Run the tree's make; `quiet`: without its words, unless it fails.
+        """Run the tree's make; `quiet`: without its words, unless it fails."""
+        output = subprocess.PIPE if quiet else None
+        done = subprocess.run(
+            self._command(goal),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if quiet else None,
+            text=True,
+        )
+        if done.returncode:
+            said = f"\n{done.stdout.rstrip()}" if quiet else "; its own words are above"
+            raise InputError(f"make {goal} failed{said}", path=self.objdir)
+
+    def _command(self, goal: str) -> list[str]:
+        """The words that run the tree's make.
 
         The hook is on its command line for every goal: without it make would link vmlinux anew.
         """
@@ -68,20 +187,25 @@ class Make:
         options += ["--objects"] * profile.objects
         options += ["--no-modules"] * (not profile.modules) + ["--no-provider"] * (not profile.provider)
         program = shlex.join([sys.executable, "-m", "kallmodsyms", "link", *options])
-        same = self.objdir.resolve() == profile.tree.resolve()
-        command = [
+        return [
             *("make", "-C", str(profile.tree)),
-            *([] if same else [f"O={self.objdir}"]),
+            *([] if self._in_the_tree else [f"O={self.objdir}"]),
             f"ARCH={profile.arch}",
             *(f"{name}={value}" for name, value in sorted(profile.make.items())),
             f"-j{profile.jobs or os.cpu_count()}",
             *("--no-print-directory", goal),
             f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
         ]
-        output = subprocess.PIPE if quiet else None
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT if quiet else None, text=True
-        )
-        if done.returncode:
-            said = f"\n{done.stdout.rstrip()}" if quiet else "; its own words are above"
-            raise InputError(f"make {goal} failed{said}", path=self.objdir)
+
+
+def _names_a_program(word: str) -> bool:
+    return word[:1] not in ("-", "")
+
+
+def _arches(folder: str) -> set[str]:
+    """The architectures that the makefiles and headers of one name: arm64 has some of arm's, um those of x86."""
+    found: set[str] = set()
+    for path in Path(folder).rglob("*"):
+        if path.name in ("Makefile", "Kbuild", "Kconfig") or path.name.startswith("Makefile."):
+            found.update(_ARCH.findall(path.read_text(errors="surrogateescape")))
+    return found
