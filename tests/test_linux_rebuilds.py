@@ -47,9 +47,16 @@ class Small:
         return (self.objdir / name).read_bytes()
 
 
+@pytest.fixture(scope="module")
+def state(built, linux_6_1, make_linux):
+    """The small kernel, built in this environment; for the tests that follow it is built in theirs again."""
+    yield Small(linux_6_1, built)
+    make_linux(built, linux_6_1)
+
+
 @pytest.fixture
-def small(built, linux_6_1):
-    small = Small(linux_6_1, built)
+def small(state):
+    small = Small(state.tree, state.objdir)
     small.ran()
     assert small.ran() == []
     return small
