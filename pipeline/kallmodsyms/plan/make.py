@@ -73,7 +73,7 @@ class Make:
         """A goal of the tree's make. It runs where anything changed that make could look at; make decides the rest."""
         return Step(
             name,
-            tuple(self._command(goal)),
+            tuple(self.command(goal)),
             lambda: self._reach(name, goal),
             reads=reads,
             writes=writes,
@@ -167,7 +167,7 @@ class Make:
         """Run the tree's make; `quiet`: without its words, unless it fails."""
         output = subprocess.PIPE if quiet else None
         done = subprocess.run(
-            self._command(goal),
+            self.command(goal),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if quiet else None,
@@ -177,7 +177,7 @@ class Make:
             said = f"\n{done.stdout.rstrip()}" if quiet else "; its own words are above"
             raise InputError(f"make {goal} failed{said}", path=self.objdir)
 
-    def _command(self, goal: str) -> list[str]:
+    def command(self, goal: str) -> list[str]:
         """The words that run the tree's make.
 
         The hook is on its command line for every goal: without it make would link vmlinux anew.
