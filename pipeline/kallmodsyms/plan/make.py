@@ -46,6 +46,8 @@ _OTHER_TOOLS = (
     "cmp",
     "git",
 )
+_LARGE = 1 << 24
+"""Bytes."""
 _HEADER = re.compile(r"(?<=\s)/usr/\S+\.h\b")
 _ARCH = re.compile(r"(?:arch|\.\.)/([a-z0-9]+)/")
 
@@ -147,8 +149,13 @@ class Make:
         ours = {THICK, image.LISTING, TRISTATE_CONF}
         for folder, below, names in os.walk(self.objdir):
             below[:] = sorted(name for name in below if name != FOLDER)
-            paths = (os.path.relpath(os.path.join(folder, name), self.objdir) for name in sorted(names))
-            yield from (("file", path) for path in paths if path not in ours and not path.startswith(".tmp_"))
+            known = set(names)
+            for name in sorted(names):
+                path = os.path.relpath(os.path.join(folder, name), self.objdir)
+                # What is large and has no command is not make's: somebody's disk image, say.
+                small = f".{name}.cmd" in known or os.lstat(os.path.join(folder, name)).st_size < _LARGE
+                if small and path not in ours and not path.startswith(".tmp_"):
+                    yield "file", path
 
     def _config(self) -> None:
         """The profile's configuration merged into the tree's own base configuration."""
