@@ -79,6 +79,15 @@ def test_nothing_to_do(small):
     assert [small.why(what) for what in ("vmlinux", "System.map", "fs/isofs", f"{INODE}.o", "listing")] == [None] * 5
 
 
+def test_both_programs_say_the_same(small):
+    """`doit` and `kallmodsyms` as they are installed, whose first lines may name the interpreter in two ways."""
+    programs, said = Path(sys.executable).parent, []
+    for command in ([programs / "kallmodsyms", "why", "vmlinux"], [programs / "doit", "info", "vmlinux"]):
+        done = subprocess.run([*command, *small.words], cwd=ROOT, capture_output=True, text=True, env=small.environment)
+        said.append(done.stdout)
+    assert said[0] == "vmlinux: up to date\n" and "status     : up-to-date" in said[1]
+
+
 def test_a_comment(small, source):
     """make compiles and links, and the image comes out as it was: the listing is not made again."""
     before = small.output("vmlinux")

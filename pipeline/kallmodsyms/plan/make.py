@@ -193,7 +193,7 @@ class Make:
         options = ["--sizes", profile.sizes, "--thick", THICK]
         options += ["--objects"] * profile.objects
         options += ["--no-modules"] * (not profile.modules) + ["--no-provider"] * (not profile.provider)
-        program = shlex.join([sys.executable, "-m", "kallmodsyms", "link", *options])
+        program = shlex.join([_python(), "-m", "kallmodsyms", "link", *options])
         return [
             *("make", "-C", str(profile.tree)),
             *([] if self._in_the_tree else [f"O={self.objdir}"]),
@@ -203,6 +203,12 @@ class Make:
             *("--no-print-directory", goal),
             f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
         ]
+
+
+def _python() -> str:
+    """This interpreter, under the same name whoever asks: `doit` and `kallmodsyms` may have been started by two."""
+    plain = Path(sys.executable).with_name("python3")
+    return str(plain) if plain.exists() and plain.samefile(sys.executable) else sys.executable
 
 
 def _names_a_program(word: str) -> bool:
