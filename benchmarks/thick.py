@@ -33,7 +33,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from kallmodsyms.ledger import Ledger
 from kallmodsyms.names import FOLDER
 
 FROM_NOTHING_TARGET, FLIPPED_TARGET, RATIO_TARGET, MEMORY_TARGET, BEFORE_TARGET = 1.5, 0.3, 5, 300, 1.05
@@ -112,15 +111,6 @@ class Program:
         for name, content in self.remembers.items():
             (self.objdir / FOLDER / name).write_bytes(content)
 
-    def forget(self) -> None:
-        """Keep nothing but what the Kconfig files say."""
-        for path in self._kept():
-            if path.name == "ledger":
-                ledger = Ledger(path, self.tree, self.objdir)
-                ledger.append((), [name for name in ledger.steps if not name.startswith(("kconfig", "ask:kconfig:"))])
-            elif path.name != "kconfig.cache":
-                path.unlink()
-
     def _kept(self) -> list[Path]:
         return [path for path in (self.objdir / FOLDER).iterdir() if path.name == "ledger" or path.suffix == ".cache"]
 
@@ -149,9 +139,10 @@ def rows_of(programs: Sequence[Program], repeat: int, symbol: str) -> dict[str, 
     plain = (programs[0].objdir / ".config").read_text()
     for program in programs:
         program.run("tristate", "-o", str(program.objdir / "include/config/tristate.conf"))
-        program.run("thick")  # all files are read once
-        program.forget()
+        # What the older program keeps there are answers for Makefiles too; those for Kconfig are in kconfig.cache.
+        (program.objdir / FOLDER / "commands.cache").unlink(missing_ok=True)
         program.remember()
+        program.run("thick")  # all files are read once
     for number in range(repeat):
         for program in programs[:: -1 if number % 2 else 1]:
             program.restore()
