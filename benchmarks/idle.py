@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from measure import Cost, cost, least, verdict
 
 SECONDS_TARGET, MEGABYTES_TARGET = 0.6, 10
 
@@ -75,19 +75,13 @@ def task_compile():
 """
 
 
-def idle(dodo: Path, repeat: int) -> tuple[float, float]:
-    """Minima of wall and processor time of a doit that finds nothing to do."""
-    best = [float("inf"), float("inf")]
-    for _ in range(repeat):
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "doit", "-f", dodo], capture_output=True, text=True, cwd=dodo.parent
-        )
-        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode or any(line.startswith(".") for line in done.stdout.splitlines()):
-            sys.exit(f"not idle:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        best = [min(best[0], wall), min(best[1], after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)]
-    return best[0], best[1]
+def idle(dodo: Path, repeat: int) -> Cost:
+    """What a doit takes that finds nothing to do."""
+    found = [cost([sys.executable, "-m", "doit", "-f", dodo], dodo.parent) for _ in range(repeat)]
+    for one in found:
+        if any(line.startswith(".") for line in one.text.splitlines()):
+            sys.exit(f"not idle:\n{one.text[-2000:]}")
+    return least(found)
 
 
 def main() -> int:
@@ -111,8 +105,8 @@ def main() -> int:
         (place / "floor.py").write_text(_FLOOR.format(objects=options.objects))
         for _ in range(2):  # the second run only remembers the files that the first one wrote
             subprocess.run([sys.executable, "-m", "doit"], cwd=place, check=True, stdout=subprocess.DEVNULL)
-        seconds, processor = idle(place / "dodo.py", options.repeat)
-        floor, floor_processor = idle(place / "floor.py", options.repeat)
+        seconds, processor, _ = idle(place / "dodo.py", options.repeat)
+        floor, floor_processor, _ = idle(place / "floor.py", options.repeat)
         size = (place / ".kallmodsyms/ledger").stat().st_size / 1e6
     print(f"doit, {options.objects} tasks that ask nobody          {floor:6.2f} s  processor {floor_processor:6.2f} s")
     what = f"doit, {options.objects} steps of {options.headers} headers each"
@@ -122,9 +116,7 @@ def main() -> int:
         f"idle in under {SECONDS_TARGET} s": seconds < SECONDS_TARGET,
         f"a ledger under {MEGABYTES_TARGET} MB": size < MEGABYTES_TARGET,
     }
-    for target, met in targets.items():
-        print(f"{'met' if met else 'MISSED'}: {target}")
-    return 0 if all(targets.values()) else 1
+    return verdict(targets)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+from measure import Cost, cost, least, verdict
 
 from kallmodsyms import profile
 from kallmodsyms.configured import Configured
@@ -24,16 +23,6 @@ from kallmodsyms.plan.make import Make
 
 ROOT = Path(__file__).parent.parent
 TARGET = 0.2
-
-
-def timed(command: list[str]) -> tuple[float, float, str]:
-    """Seconds on the clock and of the processors of a command, and what it said."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def main() -> int:
@@ -55,22 +44,20 @@ def main() -> int:
         *(f"{key}={value}" for key, value in words.items()),
     ]
     for command in (ours, make, ours):
-        _, _, said = timed(command)
-    if any(line.startswith(".  ") for line in said.splitlines()):
-        sys.exit(f"not built by this profile, or not idle:\n{said[-1000:]}")
-    rows = {"make, with the same words": make, "doit": ours}
-    best = {name: [float("inf"), float("inf")] for name in rows}
+        last = cost(command, ROOT)
+    if any(line.startswith(".  ") for line in last.text.splitlines()):
+        sys.exit(f"not built by this profile, or not idle:\n{last.text[-1000:]}")
+    taken: dict[str, list[Cost]] = {"make, with the same words": [], "doit": []}
     for _ in range(options.repeat):
-        for name, command in rows.items():
-            wall, processor, _ = timed(command)
-            best[name] = [min(best[name][0], wall), min(best[name][1], processor)]
-    theirs, ours_best = best["make, with the same words"], best["doit"]
-    for name, (wall, processor) in best.items():
+        for costs, command in zip(taken.values(), (make, ours), strict=True):
+            costs.append(cost(command, ROOT))
+    best = {name: least(costs) for name, costs in taken.items()}
+    for name, (wall, processor, _) in best.items():
         print(f"{name:28} {wall:6.2f} s   processor {processor:6.2f} s")
-    ratio = ours_best[0] / theirs[0]
-    print(f"doit takes {ratio:.2f} of make's time (processor {ours_best[1] / theirs[1]:.2f})")
-    print(f"{'met' if ratio < TARGET else 'MISSED'}: less than {TARGET}")
-    return 0 if ratio < TARGET else 1
+    theirs, doit = best.values()
+    ratio = doit.wall / theirs.wall
+    print(f"doit takes {ratio:.2f} of make's time (processor {doit.cpu / theirs.cpu:.2f})")
+    return verdict({f"less than {TARGET}": ratio < TARGET})
 
 
 if __name__ == "__main__":

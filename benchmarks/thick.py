@@ -22,16 +22,15 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+
+from measure import Cost, cost, least, verdict
 
 from kallmodsyms.names import FOLDER
 
@@ -65,14 +64,6 @@ here: $(directories) ; @:
 $(directories): below-%:
 	@$(MAKE) -f {recursion} obj=$*
 """
-
-
-class Cost(NamedTuple):
-    """Seconds on the clock, and of the processors with those of the children; and what was printed."""
-
-    wall: float
-    cpu: float
-    text: str
 
 
 @dataclass
@@ -113,20 +104,6 @@ class Program:
 
     def _kept(self) -> list[Path]:
         return [path for path in (self.objdir / FOLDER).iterdir() if path.name == "ledger" or path.suffix == ".cache"]
-
-
-def cost(command: Sequence[str | Path], directory: Path | None = None, environment: dict | None = None) -> Cost:
-    """What a command takes."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, cwd=directory, env=environment)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr[-3000:]}")
-    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout)
-
-
-def least(costs: Sequence[Cost]) -> Cost:
-    return Cost(min(one.wall for one in costs), min(one.cpu for one in costs), costs[-1].text)
 
 
 def rows_of(programs: Sequence[Program], repeat: int, symbol: str) -> dict[str, dict[str, Cost]]:
@@ -259,9 +236,7 @@ def main() -> int:
         f"one symbol flipped under {FLIPPED_TARGET} s": found[f"{options.flip} flipped"]["ours"].wall < FLIPPED_TARGET,
         f"under {MEMORY_TARGET} MiB": memory < MEMORY_TARGET,
     }
-    for target, met in targets.items():
-        print(f"{'met' if met else 'MISSED'}: {target}")
-    return 0 if all(targets.values()) else 1
+    return verdict(targets)
 
 
 if __name__ == "__main__":
