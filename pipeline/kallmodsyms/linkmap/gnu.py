@@ -25,7 +25,7 @@ import os
 import re
 
 from kallmodsyms.errors import InputError
-from kallmodsyms.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, object_path
+from kallmodsyms.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, cut_off, object_path
 
 HEADING = "Linker script and memory map"
 
@@ -94,13 +94,7 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
                 raise InputError("an input section before any output section", path=path, line=number, text=line)
             _add_input(layout, here, *found)
     if broken or not ended or lines[-1]:
-        raise InputError(
-            "the linker map stops in the middle",
-            path=path,
-            line=len(lines),
-            text=lines[-1] or None,
-            cure="run the link again; the disk may be full, of which GNU ld says nothing",
-        )
+        raise cut_off(path, lines, "run the link again; the disk may be full, of which GNU ld says nothing")
     return layout
 
 

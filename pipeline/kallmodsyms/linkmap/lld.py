@@ -20,7 +20,7 @@ import os
 import re
 
 from kallmodsyms.errors import InputError
-from kallmodsyms.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, object_path
+from kallmodsyms.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, cut_off, object_path
 
 HEADING = re.compile(r" +VMA +LMA +Size Align Out +In +Symbol")
 
@@ -73,13 +73,7 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
             _assign(layout, start, text[8:])
     # LLD puts the table of section names last but for the table of strings and, with --emit-relocs, relocations.
     if lines[-1] or not any(entry.section == ".shstrtab" for entry in layout.inputs):
-        raise InputError(
-            "the linker map stops in the middle",
-            path=path,
-            line=len(lines),
-            text=lines[-1] or None,
-            cure="run the link again",
-        )
+        raise cut_off(path, lines, "run the link again")
     return layout
 
 

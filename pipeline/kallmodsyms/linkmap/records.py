@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
+
+from kallmodsyms.errors import InputError
 
 
 class Output(NamedTuple):
@@ -134,3 +137,9 @@ def object_path(text: str) -> str:
         if "/" not in text:
             text = posixpath.join(posixpath.dirname(member["archive"]), text)
     return posixpath.normpath(text)
+
+
+def cut_off(path: str | os.PathLike[str], lines: list[str], cure: str) -> InputError:
+    """The error of a map that lacks its end; `lines` is what there is of it."""
+    problem = "the linker map stops in the middle"
+    return InputError(problem, path=path, line=len(lines), text=lines[-1] or None, cure=cure)
