@@ -29,10 +29,10 @@ _SCRIPT = r"[\w.-]+\.(?:sh|py|pl|awk)\b"
 # Programs whose output follows from themselves, their arguments and the files that these name. Others may look at the
 # time, at what is in a directory, at a repository.
 _TOOL = (
-    r"(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|ld\.\w+|as|ar|nm|objcopy|objdump|readelf|strip|rustc|bindgen|pahole|"
-    r"ccache|distcc|gold)(?:-[\d.]+)?"
-    r"|\[|basename|bash|cat|cut|dash|dirname|echo|env|expr|false|[efgm]?awk|getconf|[ef]?grep|head|mkdir|mktemp|printf|rm|sed|sh|sort|tail|test|tr|true|"
-    r"uniq|wc"
+    r"(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|ld\.\w+|as|ar|nm|"
+    r"objcopy|objdump|readelf|strip|rustc|bindgen|pahole|ccache|distcc|gold)(?:-[\d.]+)?"
+    r"|\[|basename|bash|cat|cut|dash|dirname|echo|env|expr|false|[efgm]?awk|"
+    r"getconf|[ef]?grep|head|mkdir|mktemp|printf|rm|sed|sh|sort|tail|test|tr|true|uniq|wc"
 )
 
 # Of these the output follows from more: all variables, chance, the machine.
@@ -107,7 +107,7 @@ class Answers:
         """Kinds and names of what the output depends on, as far as the command and the scripts that it runs tell."""
         variables, programs, paths = {"PATH", *re.findall(_VARIABLE, command)}, set(), set()
         for word in _words(command):
-            if "/" not in word and (re.fullmatch(_TOOL, word) or (word[0].isalnum() and world.look("program", word))):
+            if _tool(word) or _other_program(word, world):
                 programs.add(word)
             elif word[0] not in "-+" and not word.startswith("/dev/"):
                 paths.add(self._place(word))
@@ -116,9 +116,9 @@ class Answers:
         for path, text in _scripts(paths):
             paths.add(path)
             variables.update(re.findall(_VARIABLE, text))
-            programs.update(word for word in _words(text) if re.fullmatch(_TOOL, word))
+            programs.update(filter(_tool, _words(text)))
         for word in _values(variables, world):
-            if "/" not in word and (re.fullmatch(_TOOL, word) or _other_program(word, world)):
+            if _tool(word) or _other_program(word, world):
                 programs.add(word)
             elif "/" in word and os.path.isfile(self._place(word)):
                 paths.add(self._place(word))
@@ -163,13 +163,13 @@ def run(command: str, shell: str, directory: str, environment: Mapping[str, str]
     return Answer(*(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)))
 
 
+def _tool(word: str) -> bool:
+    return re.fullmatch(_TOOL, word) is not None
+
+
 def _other_program(word: str, world: World) -> bool:
-    return (
-        "/" not in word
-        and word[0].isalnum()
-        and not re.fullmatch(_TOOL, word)
-        and world.look("program", word) is not None
-    )
+    named = "/" not in word and word[0].isalnum() and not _tool(word)
+    return named and world.look("program", word) is not None
 
 
 def _values(variables: Iterable[str], world: World) -> list[str]:

@@ -78,13 +78,12 @@ def link_vmlinux(
 
 def _thick(exports: Exports) -> str:
     """Make modules_thick.builtin from the tree; its name."""
-    name = "modules_thick.builtin"
-    exports.say("MODTHICK", name)
+    exports.say("MODTHICK", names.THICK)
     found = configured(exports)
-    files.write(name, kbuild.format_thick(found.modules))
+    files.write(names.THICK, kbuild.format_thick(found.modules))
     found.save()
     errors.warn(found.ledger.warnings)
-    return name
+    return names.THICK
 
 
 def configured(exports: Exports) -> Configured:

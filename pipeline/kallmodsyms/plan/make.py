@@ -53,7 +53,7 @@ _ARCH = re.compile(r"(?:arch|\.\.)/([a-z0-9]+)/")
 
 
 class Make:
-    """The steps of one profile. `world` is what they see."""
+    """The steps of one profile."""
 
     def __init__(self, chosen: Profile, configured: Configured) -> None:
         self.profile = chosen

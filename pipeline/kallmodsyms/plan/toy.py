@@ -18,7 +18,7 @@ from pathlib import Path
 from kallmodsyms import depfile, files, kbuild, release
 from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
-from kallmodsyms.link import recipe
+from kallmodsyms.link import exports, recipe
 from kallmodsyms.plan import image
 from kallmodsyms.plan.lists import AUTOCONF_H, Lists
 from kallmodsyms.profile import Profile
@@ -151,7 +151,7 @@ class Toy:
         yield from (("symbol", symbol) for symbol in sorted(symbols))
 
     def _words(self, *names: str) -> list[str]:
-        return [word for name in names for word in shlex.split(self.environment.get(name, ""))]
+        return exports.words(self.environment, *names)
 
 
 def beside(target: str, suffix: str) -> str:
