@@ -71,13 +71,6 @@ class Builder:
         self.ledger.refresh()
         return step.always or self.ledger.why(step.name, step.identity, self.world)
 
-    def ensure(self, step: Step) -> str | None:
-        """Run a step if it must run; why it did, or None."""
-        reason = self.why(step)
-        if reason is not None:
-            self.run(step)
-        return reason
-
     def run(self, step: Step) -> None:
         """Run a step and keep a record of it. What it raises is passed on."""
         files, world = self.world.files, self.world

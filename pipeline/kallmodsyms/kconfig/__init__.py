@@ -103,7 +103,7 @@ def _model(
         if not path.exists():
             raise InputError("no such file", path=path, cure=cure)
     defaults = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree)}
-    known = ChainMap(environment, defaults)  # type: ignore[arg-type]  # typeshed wants mappings that can be changed
+    known = ChainMap(environment, defaults)  # type: ignore[arg-type]  # typeshed wants mutable ones
     with _recursion(10_000):
         return memory.model(ledger or Ledger(None, tree, objdir), tree, objdir, known)
 

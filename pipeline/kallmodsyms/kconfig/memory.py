@@ -35,7 +35,7 @@ def model(ledger: Ledger, tree: Path, objdir: Path, environment: Mapping[str, st
     """
     answers = Answers(ledger, "kconfig", objdir)
     # A copy: while the Kconfig files are read, the process environment is another one (see `language`).
-    outer = ChainMap(environment, dict(os.environ))  # type: ignore[arg-type]  # typeshed wants mappings that can be changed
+    outer = ChainMap(environment, dict(os.environ))  # type: ignore[arg-type]  # typeshed wants mutable ones
 
     def ask(command: str) -> Answer:
         return answers.ask(command, outer)
@@ -70,7 +70,8 @@ def model(ledger: Ledger, tree: Path, objdir: Path, environment: Mapping[str, st
 
 def _packed(built: Model) -> tuple[Any, ...]:
     """marshal takes plain tuples only."""
-    fields = built._replace(choices={item: tuple(choice) for item, choice in built.choices.items()})  # type: ignore[misc]
+    choices = {item: tuple(choice) for item, choice in built.choices.items()}
+    fields = built._replace(choices=choices)  # type: ignore[arg-type]
     return (*fields[:-1], tuple(built.dialect))
 
 

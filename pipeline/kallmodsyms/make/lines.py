@@ -15,8 +15,6 @@ from kallmodsyms.errors import InputError
 BLANKS = " \t"
 SPACES = " \t\n\v\f\r"
 
-OPERATORS = ("=", ":=", "::=", "+=", "?=", "!=")
-
 # A name of literal characters and plain references, then an operator: all but a few assignments of real makefiles.
 _PLAIN_ASSIGNMENT = re.compile(
     r"([^\s$#:=+?!]*(?:\$(?:\([^\s$#:=(){}]*\)|\{[^\s$#:=(){}]*\})[^\s$#:=+?!]*)*)[ \t]*(::=|[:+?!]?=)[ \t\n\v\f\r]*"
