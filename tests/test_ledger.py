@@ -313,8 +313,16 @@ def test_a_full_disk(tmp_path, monkeypatch, room):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     kept._stream = Full(tmp_path / "kept/ledger", "r+")
-    kept.append([Done("b", (), [Fact("symbol", "B", "y")], result=bytes(300))])
-    assert sorted(kept.steps) == ["a", "b"]
+    kept.append([Done("b", ("x",), [Fact("symbol", "B", "y")], result=bytes(300))])
+    kept.append([Done("c", ("x", "y"), [Fact("symbol", "C", "y"), Fact("symbol", "B", "y")])])
+    assert known(kept) == {
+        "a": (None, (Fact("symbol", "A", "y"),)),
+        "b": (bytes(300), (Fact("symbol", "B", "y"),)),
+        "c": (None, (Fact("symbol", "B", "y"), Fact("symbol", "C", "y"))),
+    }
+    world = kept.world.under(symbol=lambda name: "y")
+    assert kept.find("c", ("x", "y"), world) == (None, None)
+    assert kept.find("b", ("z",), world)[0] == "its command changed: 'x' became 'z'"
     assert kept.warnings == [f"{tmp_path}/kept/ledger: No space left on device; nothing is remembered of this run"]
     after = opened(tmp_path)
     assert after.warnings == [] and sorted(after.steps) == ["a"]

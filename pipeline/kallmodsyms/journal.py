@@ -91,15 +91,16 @@ class Journal(ABC):
 
     def write(self, bodies: Callable[[], list[Body]]) -> None:
         """Write what `bodies` gives once all is known that others wrote, and keep it. If that fails, only keep it."""
+        made: list[Body] = []
 
         def together() -> None:
             self._catch_up()
-            made = bodies()
+            made.extend(bodies())
             self._put(made)
-            self.keep(made)
 
-        if self._stream is None or not self._guarded(self._locked, together):
-            self.keep(bodies())
+        if self._stream is not None:
+            self._guarded(self._locked, together)
+        self.keep(made or bodies())
 
     def _guarded(self, action: Callable[..., None], *arguments: Any) -> bool:
         """Do something with the file; if that fails, say so and go on without it."""
