@@ -50,7 +50,6 @@ def _file(module: str) -> str | None:
 
 @functools.cache
 def _files() -> frozenset[str]:
-    folders = (os.path.relpath(folder, PACKAGE) for folder, _, _ in os.walk(PACKAGE))
     return frozenset(
-        os.path.normpath(os.path.join(folder, name)) for folder in folders for name in os.listdir(PACKAGE / folder)
+        os.path.relpath(os.path.join(folder, name), PACKAGE) for folder, _, names in os.walk(PACKAGE) for name in names
     )

@@ -86,6 +86,7 @@ class Files:
         self.learned: set[str] = set()
         self.writes = 0
         self._clock = clock
+        self._time = 0
         self._searched: dict[tuple[str, str | None], str | None] = {}
         self._searched_at = 0
 
@@ -98,9 +99,10 @@ class Files:
             return None
         try:
             self._clock.touch()
-            return self._clock.stat().st_mtime_ns
+            self._time = self._clock.stat().st_mtime_ns
         except OSError:
             return None
+        return self._time
 
     def start(self, names: Iterable[str]) -> int | None:
         """A time of `now` later than the last change of these files; that may take until a coarse clock's next tick."""
@@ -144,12 +146,14 @@ class Files:
                 known = self.identities.get(name)
                 if known is not None and known[:4] == _identity(status):
                     return stream.read(), known[4]
-                now = self.now()
+                changed = status.st_ctime_ns + _grain(status.st_ctime_ns)
+                # Any time before this look will do, so that most looks need not ask for one of their own.
+                now = self._time if changed < self._time else self.now()
                 content = stream.read()
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", path=self.path(name)) from error
         value = digest(content)
-        if now is not None and status.st_ctime_ns + _grain(status.st_ctime_ns) < now:
+        if now is not None and changed < now:
             self.identities[name] = (*_identity(status), value)
             self.learned.add(name)
         else:
