@@ -16,7 +16,7 @@ import contextlib
 import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kallmodsyms import facts
 from kallmodsyms.facts import Fact, Value, World
@@ -32,6 +32,8 @@ _OVERHEAD = 70
 """Bytes of a record of a step beside those of its parts, about."""
 _SHORT = 16
 """Bytes of a digest."""
+
+T = TypeVar("T")
 
 OTHER_WORDS = "its command changed"
 
@@ -64,6 +66,28 @@ class Done(NamedTuple):
     result: bytes | None = None
 
 
+class Numbers(dict[T, int]):
+    """The numbers of items, as they came; one that is new gets the next when it is looked up."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        super().__init__((item, number) for number, item in enumerate(items))
+        self._new: list[T] = []
+
+    def __missing__(self, item: T) -> int:
+        number = self[item] = len(self)
+        self._new.append(item)
+        return number
+
+    def of(self, items: Iterable[T]) -> list[int]:
+        """The number of each."""
+        return list(map(self.__getitem__, items))
+
+    def taken(self) -> list[T]:
+        """The items that are new since this was asked the last time."""
+        new, self._new = self._new, []
+        return new
+
+
 class Ledger(Journal):
     """The ledger of one tree and build directory. Without a path it keeps what this process does, and nothing longer.
 
@@ -87,8 +111,8 @@ class Ledger(Journal):
         self.steps: dict[str, tuple[Any, ...]] = {}
         self._facts: list[Seen] = []
         self._words: list[str] = []
-        self._numbered_facts: dict[Seen, int] | None = None
-        self._numbered_words: dict[str, int] | None = None
+        self._fact_numbers: Numbers[Seen] | None = None
+        self._word_numbers: Numbers[str] | None = None
         self._log: list[str] = []
         self._dead = self._begun = 0
         self.open()
@@ -191,7 +215,7 @@ class Ledger(Journal):
 
     def begin(self) -> None:
         self._facts, self._words, self._log = [], [], []
-        self._numbered_facts = self._numbered_words = None
+        self._fact_numbers = self._word_numbers = None
         self._dead = 0
         self._begun += 1
         self.steps.clear()
@@ -207,10 +231,10 @@ class Ledger(Journal):
                     self.steps[name] = step
                 self._log += [step[0] for step in rest]
             elif kind == "facts":
-                _numbered(rest, len(self._facts), self._numbered_facts)
+                _numbered(rest, len(self._facts), self._fact_numbers)
                 self._facts += rest
             elif kind == "words":
-                _numbered(rest, len(self._words), self._numbered_words)
+                _numbered(rest, len(self._words), self._word_numbers)
                 self._words += rest
             elif kind == "files":
                 self.files.identities.update(rest)
@@ -220,36 +244,24 @@ class Ledger(Journal):
 
     def _bodies(self, done: Sequence[Done], forgotten: Sequence[str]) -> list[Body]:
         """The records that say all this, numbered to come next."""
-        new_facts: list[Fact] = []
-        new_words: list[str] = []
+        if self._fact_numbers is None or self._word_numbers is None:
+            self._fact_numbers, self._word_numbers = Numbers(self._facts), Numbers(self._words)
         steps: list[tuple[Any, ...]] = []
         for one in done:
-            words = array("I", _interned(one.words, self._word_numbers, new_words)).tobytes()
-            reads = packed(_interned(one.reads, self._fact_numbers, new_facts))
-            writes = packed(_interned(one.writes, self._fact_numbers, new_facts))
+            words = array("I", self._word_numbers.of(one.words)).tobytes()
+            reads = packed(self._fact_numbers.of(one.reads))
+            writes = packed(self._fact_numbers.of(one.writes))
             steps.append((one.name, _sum(one.words), words, reads, writes, one.result))
         learned = sorted(self.files.learned & self.files.identities.keys())
         self.files.learned.clear()
         bodies: list[Body] = [
-            ("facts", *map(tuple, new_facts)),
-            ("words", *new_words),
+            ("facts", *map(tuple, self._fact_numbers.taken())),
+            ("words", *self._word_numbers.taken()),
             ("files", *((name, tuple(self.files.identities[name])) for name in learned)),
             ("forget", *forgotten),
             ("steps", *steps),
         ]
         return [body for body in bodies if len(body) > 1]
-
-    @property
-    def _fact_numbers(self) -> dict[Seen, int]:
-        if self._numbered_facts is None:
-            self._numbered_facts = {fact: number for number, fact in enumerate(self._facts)}
-        return self._numbered_facts
-
-    @property
-    def _word_numbers(self) -> dict[str, int]:
-        if self._numbered_words is None:
-            self._numbered_words = {word: number for number, word in enumerate(self._words)}
-        return self._numbered_words
 
     def _compact(self) -> None:
         """Write a file of what still counts, and go on with that."""
@@ -274,19 +286,7 @@ class Ledger(Journal):
         self.open()
 
 
-def _interned(items: Iterable[Any], numbers: dict[Any, int], new: list[Any]) -> list[int]:
-    """The numbers of items; what has none yet gets one, and is added to `new`."""
-    found = []
-    for item in items:
-        number = numbers.get(item)
-        if number is None:
-            number = numbers[item] = len(numbers)
-            new.append(item)
-        found.append(number)
-    return found
-
-
-def _numbered(items: Sequence[Any], first: int, numbers: dict[Any, int] | None) -> None:
+def _numbered(items: Sequence[Any], first: int, numbers: Numbers[Any] | None) -> None:
     """Take over the numbers that another process gave."""
     if numbers is not None:
         numbers.update(zip(items, range(first, first + len(items)), strict=True))

@@ -116,7 +116,7 @@ class _Side:
         self._above = world
         self._forms: dict[str, Value] = {name: _form(variable) for name, variable in base.items()}
         self._forms[".VARIABLES"] = tuple(base)
-        self._facts: dict[str, Fact] = {}
+        self._fact = functools.cache(lambda name: Fact("variable", name, self._forms.get(name)))
         self._worlds: dict[tuple[tuple[str, Value], ...], World] = {}
 
     def world(self, inherited: Inherited) -> World:
@@ -130,13 +130,12 @@ class _Side:
 
     def saw(self, evaluator: Evaluator, answers: Mapping[str, str]) -> Iterator[Fact]:
         """What an evaluation saw, cheapest to look at first."""
+        base, known = evaluator.base, self._base
         for name in sorted(evaluator.base_reads):
-            if evaluator.base.get(name) is self._base.get(name):
-                if name not in self._facts:
-                    self._facts[name] = Fact("variable", name, self._forms.get(name))
-                yield self._facts[name]
+            if base is known or base.get(name) is known.get(name):
+                yield self._fact(name)
             else:
-                yield Fact("variable", name, _form(evaluator.base[name]))
+                yield Fact("variable", name, _form(base[name]))
         for path in evaluator.files:
             if path in evaluator.sources.virtual:
                 yield Fact("configuration", path, self._above.look("configuration", path))
