@@ -21,7 +21,7 @@ def files_of(*modules: str) -> str:
     """The files behind some modules: the name of the fact `code`. Sorted, relative to the package, blanks between them.
 
     >>> files_of("kallmodsyms.wildcards", "kallmodsyms.linkmap.records")
-    'linkmap/records.py wildcards.py'
+    'errors.py linkmap/records.py wildcards.py'
     """
     found: set[str] = set()
     waiting = list(modules)
