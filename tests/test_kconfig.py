@@ -95,7 +95,7 @@ def test_a_transitional_symbol_passes_its_value_on_and_is_not_written(tree):
     tree.config('CONFIG_OLD=m\nCONFIG_OLD_TEXT="x"\n')
     found = tree.load()
     assert found.values == {"MODULES": "y", "NEW": "m", "NEW_TEXT": "x"}
-    assert found.tristates == {"NEW", "OLD"}
+    assert found.tristates == ("NEW", "OLD")
     assert found.warnings == ()
     tree.config("CONFIG_OLD=m\nCONFIG_NEW=y\n")
     assert tree.values() == {"MODULES": "y", "NEW": "y", "NEW_TEXT": ""}
@@ -130,7 +130,7 @@ def test_conditional_dependencies(tree, dependency, allowed):
 def test_the_first_type_of_a_symbol_counts(tree):
     tree.write('config A\n\tbool "a"\n\nconfig A\n\ttristate\n\tdefault y\n')
     found = tree.load()
-    assert (found.types, found.tristates) == ({"A": "bool"}, frozenset())
+    assert (found.types, found.tristates) == ({"A": "bool"}, ())
 
 
 # Environment, places

@@ -49,6 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help of one width, whatever the terminal. argparse makes one of these for each option that is declared, and would
+    ask for the terminal's size each time.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100)
+
+
 def _configured(options: argparse.Namespace) -> Configured:
     from kallmodsyms.configured import Configured
 
@@ -189,11 +198,12 @@ def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kallmodsyms",
-        description="Which module does a kernel symbol belong to, built in or not. "
+        description="Which module does a kernel symbol belong to, built in or not.\n"
         "The subcommands are the steps of one pipeline, in this order; `doit` runs them all.",
         epilog="kallmodsyms COMMAND --help shows an example of each.",
+        formatter_class=_Help,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", prog=parser.prog, metavar="COMMAND", required=True)
 
     def command(
         name: str, run: Callable[[argparse.Namespace], int | None], summary: str, example: str, output: bool = True
@@ -203,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
             epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
         sub.set_defaults(run=run)
         if output:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 _NAME = PACKAGE.name
-_IMPORT = re.compile(rf"^\s*(?:from ({_NAME}[\w.]*) import (\([^)]*\)|[^\n]*)|import ({_NAME}[\w.]*))", re.MULTILINE)
+_IMPORT = re.compile(rf"^[ \t]*(?:from ({_NAME}[\w.]*) import (\([^)]*\)|[^\n]*)|import ({_NAME}[\w.]*))", re.MULTILINE)
 
 
 @functools.cache
@@ -29,15 +29,17 @@ def files_of(*modules: str) -> str:
         file = _file(waiting.pop())
         if file is not None and file not in found:
             found.add(file)
-            waiting += _imported((PACKAGE / file).read_text(encoding="utf-8"))
+            waiting += _imported(file)
     return " ".join(sorted(found))
 
 
-def _imported(text: str) -> list[str]:
+@functools.cache
+def _imported(file: str) -> list[str]:
+    """What a file imports; the names in a module, too."""
     modules = []
-    for origin, names, whole in _IMPORT.findall(text):
+    for origin, names, whole in _IMPORT.findall((PACKAGE / file).read_text(encoding="utf-8")):
         modules.append(origin or whole)
-        # `from package import module` names a file, too.
+        # `from package import module` names a file.
         modules += [f"{origin}.{name}" for name in re.findall(r"\w+", names)]
     return modules
 

@@ -32,6 +32,13 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.numbers import Known
 from kallmodsyms.wildcards import glob
 
+try:
+    from _blake2 import blake2b  # what hashlib has; hashlib itself loads OpenSSL, which takes as long as 30 imports
+except ImportError:
+    from hashlib import blake2b
+
+DIGEST = 16
+"""Bytes of a digest."""
 DIRECTORY = "a directory"
 CHANGED = "changed while it ran"
 """The value of a file that changed while a step ran that read it: no file has it, so the step runs again."""
@@ -65,9 +72,7 @@ Identity = tuple[int, int, int, int, bytes]
 
 def digest(data: bytes) -> bytes:
     """What stands for a content."""
-    import hashlib  # which most runs need not do, and takes long to import
-
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return blake2b(data, digest_size=DIGEST).digest()
 
 
 class Files:

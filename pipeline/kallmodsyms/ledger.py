@@ -30,8 +30,6 @@ _COMPACT_AT = 1.5
 """How often larger than what still counts a file may be."""
 _OVERHEAD = 70
 """Bytes of a record of a step beside those of its parts, about."""
-_SHORT = 16
-"""Bytes of a digest."""
 
 T = TypeVar("T")
 
@@ -295,4 +293,4 @@ def _numbered(items: Sequence[Any], first: int, numbers: Numbers[Any] | None) ->
 def _sum(words: Sequence[str]) -> bytes:
     """What stands for words: a digest, or themselves where they are shorter."""
     text = "\0".join(words).encode("utf-8", "surrogateescape")
-    return text if len(text) < _SHORT else facts.digest(text)
+    return text if len(text) < facts.DIGEST else facts.digest(text)

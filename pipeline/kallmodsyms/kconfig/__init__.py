@@ -2,7 +2,7 @@
 
 language       Kconfig files -> parsed symbols (kconfiglib with the dialects of newer kernels)
 build          parsed symbols -> a model: what values follow from, in compact form
-memory         the same, from the ledger if nothing changed
+memory         what both came to, from the ledger if nothing changed
 dotconfig      .config -> assignments; values -> .config
 values         a model, assignments -> values
 configuration  what a .config means, as the rest of the package reads it
@@ -19,9 +19,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kallmodsyms.errors import InputError
-from kallmodsyms.kconfig import dotconfig, memory, values
+from kallmodsyms.kconfig import dotconfig, values
 from kallmodsyms.kconfig.configuration import Configuration
-from kallmodsyms.kconfig.model import Model
+from kallmodsyms.kconfig.memory import Memory
 from kallmodsyms.kconfig.output import auto_conf, autoconf_h, tristate_conf
 from kallmodsyms.ledger import Ledger
 
@@ -47,24 +47,30 @@ def load(
     ledger: what is known from earlier runs, so that the Kconfig files need not be read (module `memory`); None: nothing
     Raises InputError for whatever is wrong with a Kconfig file or the .config.
     """
-    config_file = Path(config_file).absolute()
-    model, reread = _model(tree, config_file, arch, environment, objdir, ledger)
+    memory, config_file = _memory(tree, config_file, arch, environment, objdir, ledger)
+    known = memory.configuration(config_file)
+    if known is not None:
+        return known
+    with _recursion(10_000):
+        model, reread = memory.model()
     assigned, lines, odd = dotconfig.read(config_file, model)
     with _recursion(50_000):
         result = values.compute(model, assigned)
     names, types = model.names, model.types
     written = {item: result.text(item) for item in model.order if item in result.written}
     listed = [item for item, text in written.items() if text != "n" or types[item] not in ("bool", "tristate")]
-    return Configuration(
+    found = Configuration(
         values={names[item]: written[item] for item in listed},
         types={names[item]: types[item] for item in listed},
-        tristates=frozenset(model.tristates),
+        tristates=tuple(model.tristates),
         files=tuple(model.files),
         title=model.title,
         quoted=model.dialect.quoted,
         warnings=(*model.notices, *odd, *dotconfig.overruled(config_file, model, assigned, lines, result)),
         reread=reread,
     )
+    memory.keep(config_file, found)
+    return found
 
 
 def dot_config(
@@ -77,22 +83,24 @@ def dot_config(
     ledger: Ledger | None = None,
 ) -> str:
     """The full .config that follows from a partial one, as `make olddefconfig` writes it. Otherwise as `load`."""
-    config_file = Path(config_file).absolute()
-    model, _ = _model(tree, config_file, arch, environment, objdir, ledger)
+    memory, config_file = _memory(tree, config_file, arch, environment, objdir, ledger)
+    with _recursion(10_000):
+        model, _ = memory.model()
     assigned, _, _ = dotconfig.read(config_file, model)
     with _recursion(50_000):
         return dotconfig.write(model, values.compute(model, assigned))
 
 
-def _model(
+def _memory(
     tree: str | os.PathLike[str],
-    config_file: Path,
+    config_file: str | os.PathLike[str],
     arch: str,
     environment: Mapping[str, str],
     objdir: str | os.PathLike[str] | None,
     ledger: Ledger | None,
-) -> tuple[Model, str | None]:
-    tree = Path(tree).absolute()
+) -> tuple[Memory, Path]:
+    """What is known of this tree, and the absolute path of the .config."""
+    tree, config_file = Path(tree).absolute(), Path(config_file).absolute()
     objdir = config_file.parent if objdir is None else Path(objdir).absolute()
     if not objdir.is_dir():
         raise InputError("is no directory; it should be the build directory", path=objdir)
@@ -104,8 +112,7 @@ def _model(
             raise InputError("no such file", path=path, cure=cure)
     defaults = {"ARCH": arch, "SRCARCH": arch, "srctree": str(tree)}
     known = ChainMap(environment, defaults)  # type: ignore[arg-type]  # typeshed wants mutable ones
-    with _recursion(10_000):
-        return memory.model(ledger or Ledger(None, tree, objdir), tree, objdir, known)
+    return Memory(ledger or Ledger(None, tree, objdir), tree, objdir, known), config_file
 
 
 @contextlib.contextmanager

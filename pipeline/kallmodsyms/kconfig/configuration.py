@@ -22,7 +22,7 @@ class Configuration(NamedTuple):
 
     values: dict[str, str]
     types: dict[str, str]
-    tristates: frozenset[str]
+    tristates: tuple[str, ...]
     files: tuple[str, ...]
     title: str
     quoted: bool
