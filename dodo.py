@@ -16,9 +16,10 @@ task_auto_conf = GRAPH.tasks("auto_conf", "auto.conf and autoconf.h: the configu
 task_modules_thick = GRAPH.tasks(
     "modules_thick", "modules_thick.builtin: the modules that are built in, and their objects"
 )
+task_make = GRAPH.tasks("make", "everything for vmlinux, by the tree's make")
 task_compile = GRAPH.tasks("compile", "one task an object")
 task_linker_script = GRAPH.tasks("linker_script", "the linker script, through the C preprocessor")
-task_archive = GRAPH.tasks("archive", "vmlinux.a, a thin archive of everything built in, and each lib.a")
+task_archive = GRAPH.tasks("archive", "vmlinux.a, a thin archive of everything built in, and those on the way there")
 task_modules = GRAPH.tasks("modules", "the loadable modules")
 task_link = GRAPH.tasks("link", "the images before the final one, each linked with the tables of the one before")
 task_ranges = GRAPH.tasks("ranges", "which object each address range of an image came from")
@@ -27,5 +28,6 @@ task_tables = GRAPH.tasks(
 )
 task_assemble = GRAPH.tasks("assemble", "the tables as objects to link in")
 task_vmlinux = GRAPH.tasks("vmlinux", "the final image, with its tables filled in and checked, and System.map")
+task_times = GRAPH.tasks("times", "what still holds, made as new as the objects, so that make finds nothing to do")
 task_listing = GRAPH.tasks("listing", "kallmodsyms: the /proc/kallmodsyms listing, decoded from vmlinux")
 task_bzimage = GRAPH.tasks("bzimage", "the compressed kernel, by the tree's make")

@@ -455,3 +455,15 @@ def test_edits_of_one_tick_are_seen(coarse):
         kept.world.forget("file")
         missed += kept.world.look("file", "file") == before
     assert missed == 0
+
+
+def test_an_output_of_another_process_is_looked_at_again(tmp_path):
+    """Also if the news of it came while this process kept a step of its own."""
+    (tmp_path / "x").write_text("old")
+    ours, theirs = opened(tmp_path), opened(tmp_path)
+    before = ours.world.look("file", "x")
+    (tmp_path / "x").write_text("new")
+    theirs.append([Done("writer", (), [], [Fact("file", "x", theirs.world.look("file", "x"))])])
+    ours.append([Done("another", (), [])])
+    ours.refresh()
+    assert ours.world.look("file", "x") == theirs.world.look("file", "x") != before

@@ -1,19 +1,34 @@
-"""A real tree, built again after a change: whether the tree's make is asked, why, and what comes of it.
+"""A real tree, built again after a change: which tasks run, whether its make is asked, why, and what comes of it.
+
+The oracle is the tree's own make, which makes the same changes in a copy of the build directory: every object, archive
+and image must come out alike; and in our directory it must find nothing left to do.
 
 The tree is the one that other tests read, so a file is written back with the content that it had.
 """
 
 from __future__ import annotations
 
+import filecmp
 import os
+import random
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from toy_kit import ROOT
 
+from kallmodsyms import profile
+from kallmodsyms.configured import Configured
+from kallmodsyms.plan.make import Make
+
 INODE = "fs/isofs/inode"
+COMPILE = f"compile:{INODE}.o"
+LINKED = ["archive", "vmlinux", "listing"]
+COMPARED = re.compile(r".*\.(o|a|ko)|vmlinux|System\.map|modules\.(builtin.*|order)|.*symvers|kallmodsyms")
 
 
 class Small:
@@ -46,12 +61,58 @@ class Small:
     def output(self, name: str) -> bytes:
         return (self.objdir / name).read_bytes()
 
+    def make(self) -> list[str]:
+        """What the tree's make does here for vmlinux, with the words that doit would give it."""
+        chosen = profile.load(
+            self.words[0].partition("=")[2], ROOT, dict(word.split("=", 1) for word in self.words[1:])
+        )
+        configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.make, keep=False)
+        command = Make(chosen, configured).command("vmlinux")
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        always = ("  GEN     Makefile", "  DESCEND objtool", "  CALL ", "make")
+        return [line for line in done.stdout.splitlines() if line and not line.startswith(always)]
+
+
+class Reference(Small):
+    """The same kernel, built by make alone in a copy of the build directory. Because of the other place make compiles
+    everything again there.
+    """
+
+    def differs(self, ours: Small) -> list[str]:
+        """The objects, archives and images that are not alike, after make did here what there is to do."""
+        for name in ("modules_thick.builtin", ".config"):
+            if not filecmp.cmp(ours.objdir / name, self.objdir / name, shallow=False):
+                shutil.copyfile(ours.objdir / name, self.objdir / name)
+        self.make()
+        names = [
+            os.path.relpath(os.path.join(folder, name), ours.objdir)
+            for folder, _, files in os.walk(ours.objdir)
+            for name in files
+            if not folder.startswith(f"{ours.objdir}/tools")  # programs that say where they were built
+            if COMPARED.fullmatch(name) and not name.startswith(".tmp_") and name != "kallmodsyms"
+        ]
+        assert len(names) > 1000
+        return [name for name in names if not filecmp.cmp(ours.objdir / name, self.objdir / name, shallow=False)]
+
 
 @pytest.fixture(scope="module")
 def state(built, linux_6_1, make_linux):
     """The small kernel, built in this environment; for the tests that follow it is built in theirs again."""
     yield Small(linux_6_1, built)
     make_linux(built, linux_6_1)
+
+
+@pytest.fixture(scope="module")
+def reference(state, tmp_path_factory):
+    state.ran()
+    objdir = tmp_path_factory.mktemp("reference") / "objdir"
+    shutil.copytree(state.objdir, objdir, symlinks=True)
+    shutil.rmtree(objdir / ".kallmodsyms")
+    found = Reference(state.tree, objdir)
+    found.make()
+    assert found.differs(state) == []
+    return found
 
 
 @pytest.fixture
@@ -63,16 +124,24 @@ def small(state):
 
 
 @pytest.fixture
-def source(small):
-    """A source file, whose content is put back. Its time is not: make must see that it is another one than was
-    compiled.
+def edit(small) -> Iterator:
+    """A function that gives a file of the tree another content; it is put back. Its time is not: make must see that it
+    is another one than was compiled.
     """
-    path = small.tree / f"{INODE}.c"
-    content = path.read_bytes()
-    yield path
-    if path.read_bytes() != content:
-        path.write_bytes(content)
-        small.ran()
+    before: dict[Path, bytes] = {}
+
+    def change(name: str, old: bytes, new: bytes) -> None:
+        path = small.tree / name
+        content = path.read_bytes()
+        assert old in content
+        before.setdefault(path, content)
+        path.write_bytes(content.replace(old, new, 1) if old else content + new)
+
+    yield change
+    for path, content in before.items():
+        if path.read_bytes() != content:  # to touch what is as it was would make make compile
+            path.write_bytes(content)
+    small.ran()
 
 
 def test_nothing_to_do(small):
@@ -88,22 +157,119 @@ def test_both_programs_say_the_same(small):
     assert said[0] == "vmlinux: up to date\n" and "status     : up-to-date" in said[1]
 
 
-def test_a_comment(small, source):
-    """make compiles and links, and the image comes out as it was: the listing is not made again."""
+EDITS = {
+    "a comment": (f"{INODE}.c", b"", b"/* edited */\n", [COMPILE, "times"]),
+    "a function": (f"{INODE}.c", b"", b"int extra(void);\nint extra(void) { return 1; }\n", [COMPILE, *LINKED]),
+    "a body": (f"{INODE}.c", b"ISOFS: unable", b"ISOFS: UNABLE", [COMPILE, *LINKED]),
+    "a header, the bytes stay": ("fs/isofs/zisofs.h", b"", b"#define EXTRA 1\n", ["times"]),
+    "a header, the bytes change": ("fs/isofs/isofs.h", b"", b"static int extra __attribute__((used));\n", LINKED),
+    "assembler of a library": ("arch/x86/lib/clear_page_64.S", b"", b"/* edited */\n", ["times"]),
+    "an exported symbol": (f"{INODE}.c", b"", b"int extra;\nEXPORT_SYMBOL(extra);\n", [COMPILE, *LINKED]),
+    "the order of a Kbuild list": ("fs/isofs/Makefile", b"namei.o inode.o", b"inode.o namei.o", ["make", "listing"]),
+    "a comment in a Kbuild file": ("fs/isofs/Makefile", b"", b"# edited\n", ["make"]),
+    "a Kconfig file": ("fs/isofs/Kconfig", b"", b"# edited\n", ["make"]),
+    "the linker script": ("arch/x86/kernel/vmlinux.lds.S", b"", b"/* edited */\n", ["make"]),
+    "a script": ("scripts/mksysmap", b"", b"# edited\n", ["make"]),
+    "a script of the link": ("scripts/link-vmlinux.sh", b"", b"# edited\n", ["make"]),
+    "a header of a host program": ("arch/x86/boot/compressed/../mkcpustr.c", b"", b"/* edited */\n", ["make"]),
+}
+"""What is edited; which text becomes which (none: at the end); the tasks that run, of many compilations none."""
+
+
+QUICK = ("a comment", "a function", "a header, the bytes change", "the order of a Kbuild list", "a script")
+
+
+@pytest.mark.parametrize(
+    "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.long) for what in EDITS]
+)
+def test_an_edit(small, reference, edit, what):
+    name, old, new, expected = EDITS[what]
     before = small.output("vmlinux")
-    source.write_bytes(source.read_bytes() + b"/* edited */\n")
-    assert small.why("vmlinux") == f"something in {small.tree}/fs/isofs changed"
-    assert small.why("listing") == f"undecided until vmlinux ran: {small.why('vmlinux')}"
-    assert small.ran() == ["vmlinux"]
-    assert small.output("vmlinux") == before
+    edit(name, old, new)
+    ran = small.ran()
+    assert [task for task in ran if not task.startswith("compile:") or task in expected] == expected, ran
+    assert "make" in ran or any(task.startswith("compile:") for task in ran)
+    assert reference.differs(small) == []
+    assert small.ran() == [] and small.make() == [] and small.ran() == []
+    edit(name, new, old)
+    small.ran()
+    assert small.make() == [] and small.output("vmlinux") == before
+
+
+def test_reasons(small, edit):
+    edit(f"{INODE}.c", b"", b"/* edited */\n")
+    assert small.why(f"{INODE}.o") == f"{small.tree}/{INODE}.c changed"
+    assert small.why("vmlinux") == f"undecided until {COMPILE} ran: {small.why(f'{INODE}.o')}"
+    assert small.why("listing") == small.why("vmlinux")
+
+
+def test_a_new_function_belongs_to_the_module(small, edit):
+    edit(f"{INODE}.c", b"", b"int isofs_extra(void);\nint isofs_extra(void) { return 1; }\n")
+    assert small.ran() == [COMPILE, *LINKED]
+    assert b"t isofs_extra\t[isofs]\n" in small.output("kallmodsyms")
+
+
+def test_an_error_and_its_end(small, edit):
+    """The compiler's words are shown, nothing is linked, and the next run begins where this one failed."""
+    before = small.output("vmlinux")
+    edit(f"{INODE}.c", b"", b"int wrong = ;\n")
+    edit("fs/isofs/dir.c", b"", b"/* edited */\n")
+    done = small.run("doit")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "expected expression before" in said and f"{COMPILE}" in said
+    assert small.output("vmlinux") == before and small.why(f"{INODE}.o") == f"its output {INODE}.o is gone"
+    edit(f"{INODE}.c", b"int wrong = ;\n", b"int right(void);\nint right(void) { return 1; }\n")
+    assert COMPILE in small.ran()
+    assert b"t right\t[isofs]\n" in small.output("kallmodsyms")
+
+
+def test_two_at_once(small, reference, edit):
+    for name in (INODE, "fs/isofs/dir", "kernel/panic"):
+        edit(f"{name}.c", b"", b"static int extra __attribute__((used)) = 1;\n")
+    done = small.run("doit", "-n", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert small.ran() == []
+    assert reference.differs(small) == [] and small.make() == []
+
+
+def test_make_by_hand(small, edit):
+    """What make has compiled and linked is looked at once more by make, and not compiled again."""
+    edit(f"{INODE}.c", b"", b"static int extra __attribute__((used)) = 1;\n")
+    assert any(line.split() == ["CC", f"{INODE}.o"] for line in small.make())
+    image = small.output("vmlinux")
+    small.ran()
+    assert small.output("vmlinux") == image and small.make() == []
     assert small.ran() == []
 
 
-def test_a_new_function_belongs_to_the_module(small, source):
-    text = b"int isofs_extra(void);\nint isofs_extra(void) { return 1; }\n"
-    source.write_bytes(source.read_bytes() + text)
-    assert small.ran() == ["vmlinux", "listing"]
-    assert b"t isofs_extra\t[isofs]\n" in small.output("kallmodsyms")
+SOURCES = ("fs/isofs/inode.c", "fs/isofs/rock.h", "fs/isofs/Makefile", "kernel/panic.c", "arch/x86/lib/csum-copy_64.S")
+
+
+def test_a_sequence(small, reference, edit):
+    sequence(small, reference, edit, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 32))
+def test_many_sequences(small, reference, edit, seed):
+    sequence(small, reference, edit, seed)
+
+
+def sequence(small, reference, edit, seed: int) -> None:
+    """Five changes, a build after some of them; at the end all is as make makes it."""
+    dice = random.Random(seed)
+    for number in range(5):
+        name = dice.choice(SOURCES)
+        code = f"static int extra{number} __attribute__((used)) = {number};\n" if name.endswith(".c") else ""
+        comment = "# " if name.endswith("Makefile") else "// "
+        edit(name, b"", (code or f"{comment}edited {number}\n").encode())
+        if dice.random() < 0.3:
+            (small.objdir / f"{INODE}.o").unlink(missing_ok=True)
+        if dice.random() < 0.6:
+            small.ran()
+    small.ran()
+    assert reference.differs(small) == []
+    assert small.make() == [] and small.ran() == []
 
 
 def test_a_file_that_appears_and_vanishes(small):
@@ -113,11 +279,11 @@ def test_a_file_that_appears_and_vanishes(small):
     path.write_bytes((small.tree / "fs/isofs/Makefile").read_bytes())
     try:
         assert small.why("fs/isofs") == f"{path} now matches {path}"
-        assert small.why("vmlinux") == f"something in {small.tree}/fs/isofs changed"
-        assert small.ran() == ["vmlinux"]
+        assert small.why("make") == f"something in {small.tree}/fs/isofs changed"
+        assert small.ran() == ["make"]
     finally:
         path.unlink()
-    assert small.ran() == ["vmlinux"]
+    assert small.ran() == ["make"]
     assert small.output("vmlinux") == before
 
 
@@ -128,31 +294,45 @@ def test_a_symbol(small):
     config.write_text(text.replace("CONFIG_VFAT_FS=y", "CONFIG_VFAT_FS=m"))
     try:
         assert small.why("tristate_conf") == "CONFIG_FAT_FS was y and is m"
-        assert small.ran() == ["tristate_conf", "modules_thick", "vmlinux", "listing"]
+        assert small.ran() == ["tristate_conf", "modules_thick", "make", "listing"]
         assert b"[fat]" in before and b"[vfat]" in before and b"[vfat]" not in small.output("kallmodsyms")
     finally:
         config.write_text(text)
-    assert small.ran() == ["tristate_conf", "modules_thick", "vmlinux", "listing"]
+    assert small.ran() == ["tristate_conf", "modules_thick", "make", "listing"]
     assert small.output("kallmodsyms") == before
     assert small.ran() == []
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "changed", "with its time put back"])
-def test_a_damaged_object(small, damage):
+DAMAGE = ("gone", "cut", "changed", "with its time put back")
+WRITERS = {
+    f"{INODE}.o": COMPILE,
+    "fs/isofs/built-in.a": "archive",
+    "vmlinux.o": "vmlinux",
+    "vmlinux": "vmlinux",
+    "modules.builtin": "vmlinux",
+    "lib/crc32table.h": "make",
+    "scripts/mod/modpost": "make",
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("damage", [pytest.param(one, marks=[pytest.mark.long] * (one != "changed")) for one in DAMAGE])
+def test_damage(small, name, damage):
     """make goes by times, and would link what was damaged."""
-    path, content, image = small.objdir / f"{INODE}.o", small.output(f"{INODE}.o"), small.output("vmlinux")
-    times = path.stat()
+    path, content, image = small.objdir / name, small.output(name), small.output("vmlinux")
+    times, mode = path.stat(), path.stat().st_mode
     if damage == "gone":
         path.unlink()
     else:
-        path.write_bytes(content[:1000] if damage == "cut" else content.replace(b"isofs", b"isoXX"))
+        path.write_bytes(content[: len(content) // 2] if damage == "cut" else content[:-9] + b"X" + content[-8:])
     if damage == "with its time put back":
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     state = "gone" if damage == "gone" else "not what it wrote"
-    assert small.why(f"{INODE}.o") == f"its output {INODE}.o is {state}"
-    assert small.ran() == ["vmlinux"]
+    assert small.why(WRITERS[name]) == f"its output {name} is {state}"
+    assert small.ran()[0] == WRITERS[name]
+    assert path.stat().st_mode == mode
     assert (path.read_bytes(), small.output("vmlinux")) == (content, image)
-    assert small.ran() == []
+    assert small.ran() == [] and small.make() == []
 
 
 def test_what_would_build_everything_again(small, tmp_path):
@@ -165,7 +345,8 @@ def test_what_would_build_everything_again(small, tmp_path):
     (tmp_path / "gcc").write_text('#!/bin/sh\nexec /usr/bin/gcc "$@"\n')
     (tmp_path / "gcc").chmod(0o755)
     small.environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
-    assert small.why("vmlinux") == f"gcc is {tmp_path}/gcc and was /usr/bin/gcc"
+    reason = f"gcc is {tmp_path}/gcc and was /usr/bin/gcc"
+    assert [small.why(what) for what in ("make", f"{INODE}.o", "vmlinux")] == [reason] * 3
     small.environment["PATH"] = os.environ["PATH"]
     (small.objdir / "localversion-test").write_text("-test")
     try:

@@ -1,5 +1,5 @@
 """What a compiler says that it read in, and the files that are; their text in, the configuration symbols that it
-mentions out.
+mentions out. The same for what Kbuild keeps of a command.
 """
 
 from __future__ import annotations
@@ -20,6 +20,19 @@ def headers(dependency_file: str | os.PathLike[str]) -> list[str]:
         return []
     words = re.findall(r"(?:[^\s\\]|\\.)+", text.replace("\\\n", " ").partition(": ")[2])
     return [word.replace("\\ ", " ").replace("$$", "$") for word in words]
+
+
+_RECORDED = re.compile(r"^(?:source_\S+ := (\S+)|  ([^\s$]\S*) \\|\S+: \$\(wildcard (\S+)\))$", re.MULTILINE)
+
+
+def recorded(text: str) -> list[str]:
+    r"""The files that a `.cmd` file of Kbuild names as prerequisites of its target; those that stand for configuration
+    symbols left out. Format: scripts/basic/fixdep.c, and gen_objtooldep in scripts/Makefile.lib, of Linux 6.1.
+
+    >>> recorded("source_a.o := a.c\n\ndeps_a.o := \\\n    $(wildcard include/config/X) \\\n  a.h \\\n\n")
+    ['a.c', 'a.h']
+    """
+    return list(dict.fromkeys(source or listed or extra for source, listed, extra in _RECORDED.findall(text)))
 
 
 _MENTION = re.compile(rb"\bCONFIG_([A-Za-z0-9_]+)")

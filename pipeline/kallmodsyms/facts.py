@@ -270,7 +270,7 @@ class World:
         if self._writes != self.files.writes:
             self._writes = self.files.writes
             self._good.clear()
-            for kind in ("wildcard", "program", "folder"):
+            for kind in ("wildcard", "program", "folder", "rest", "order"):
                 self._memory.get(kind, {}).clear()
             if self._parent is not None:
                 self._parent._catch_up()

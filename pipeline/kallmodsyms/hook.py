@@ -13,7 +13,7 @@ from kallmodsyms import elf, errors, files, kbuild, names, provider, release
 from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.link import after, btf, recipe, relocatable, tables
-from kallmodsyms.link.exports import Exports
+from kallmodsyms.link.exports import Exports, packed
 from kallmodsyms.link.passes import Passes
 from kallmodsyms.link.recipe import NAMES
 from kallmodsyms.programs import run
@@ -40,6 +40,8 @@ def link_vmlinux(
     Raises InputError; then the previous vmlinux is still what it was.
     """
     exports = Exports.read(environment)
+    if wanted := environment.get(names.EXPORTS):
+        files.write(wanted, packed(environment))
     if not release.knows_final_link(exports.tree):
         raise InputError(
             "has no init/version-timestamp.c: this kernel links vmlinux as before Linux 6.1, which is not supported",

@@ -112,6 +112,7 @@ class Ledger(Journal):
         self._fact_numbers: Numbers[Seen] | None = None
         self._word_numbers: Numbers[str] | None = None
         self._log: list[str] = []
+        self._others: list[str] = []  # steps that other processes did, and whose outputs we may have looked at before
         self._dead = self._begun = 0
         self.open()
         if self.end > _COMPACT_ABOVE and self.end > _COMPACT_AT * (self.end - self._dead) and writable:
@@ -194,7 +195,10 @@ class Ledger(Journal):
         """Keep that steps are done. A place that cannot be written is warned of once; then this process alone knows."""
         with self._lock:
             kept, forgotten = list(done), [name for name in forget if name in self.steps]
+            before = len(self._log)
             self.write(lambda: self._bodies(kept, forgotten))
+            own = {one.name for one in kept}
+            self._others += [name for name in self._log[before:] if name not in own]
 
     def refresh(self) -> None:
         """Read what other processes appended, and forget looks at what they wrote. Who runs steps does this first."""
@@ -202,9 +206,11 @@ class Ledger(Journal):
             if self.behind():
                 before = len(self._log)
                 self.catch_up()
-                names = [fact.name for name in self._log[before:] for fact in self.writes(name)]
-                if names:
-                    self.world.forget(*names)
+                self._others += self._log[before:]
+            names = [fact.name for name in self._others for fact in self.writes(name)]
+            self._others.clear()
+            if names:
+                self.world.forget(*names)
 
     def save(self) -> None:
         """Keep what was learned of files although no step was done."""

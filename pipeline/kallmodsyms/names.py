@@ -15,6 +15,9 @@ SIZES = ("compact", "dense", "none")
 ModuleList = tuple[str, ...]
 """The names of the modules that something belongs to, sorted."""
 
+EXPORTS = "KALLMODSYMS_EXPORTS"
+"""Names, in the environment of the hook, a file that it is to write the variables into that make gave it."""
+
 TEXT_LETTERS = b"tTwW"
 """nm's letters for symbols of the text, the only ones that belong to modules."""
 

@@ -16,7 +16,9 @@ def difference(fact: Seen, now: Value) -> str:
     if kind == "file":
         what = "appeared" if old is None else CHANGED if old == CHANGED else "vanished" if now is None else "changed"
         return f"{name} {what}"
-    if kind == "folder":
+    if kind == "order":
+        return f"{now} is newer than {name}"
+    if kind in ("folder", "rest"):
         return f"something in {name} {'vanished' if now is None else CHANGED if old == CHANGED else 'changed'}"
     if kind == "code":
         files = zip(name.split(), old, now, strict=True)

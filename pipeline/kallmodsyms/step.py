@@ -11,11 +11,11 @@ step that fails leaves no record: the last good one stays, and holds if everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kallmodsyms import code
-from kallmodsyms.facts import CHANGED, Fact, World
+from kallmodsyms.facts import CHANGED, Fact, Value, World
 from kallmodsyms.ledger import Done, Ledger
 
 Seen = Fact | tuple[str, str]
@@ -34,6 +34,7 @@ class Step:
     wrote: gives kinds and names of what it made, after it ran, where that cannot be told before
     modules: of this package, that do the work; none for what an outside program does
     after: steps that come before, although it reads nothing of theirs
+    follows: steps whose outputs it reads, or that decide whether it must run, besides the writers of `reads`
     once: it runs only where an output does not exist
     always: why it runs each time, if it does
     """
@@ -47,6 +48,7 @@ class Step:
     wrote: Callable[[], Iterable[tuple[str, str]]] | None = None
     modules: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
     once: bool = False
     always: str | None = None
 
@@ -74,12 +76,9 @@ class Builder:
     def run(self, step: Step) -> None:
         """Run a step and keep a record of it. What it raises is passed on."""
         files, world = self.world.files, self.world
+        self.ledger.refresh()  # under `doit -n` another process decided that this runs
         start = files.start(step.reads)
-        declared: list[tuple[str, str]] = [("file", name) for name in step.reads]
-        declared += step.sees() if callable(step.sees) else step.sees
-        if step.modules:
-            declared.append(("code", code.files_of(*step.modules)))
-        seen = {key: world.look(*key) for key in declared}
+        seen = self._declared(step)
         try:
             found = list(step.run() or ())
         finally:
@@ -91,12 +90,27 @@ class Builder:
         written = set(step.writes)
         for kind, name in seen:
             if (kind == "file" and start is not None and name not in written and files.changed_since(name, start)) or (
-                kind == "folder" and world.look(kind, name) != seen[kind, name]
+                kind in ("folder", "rest") and world.look(kind, name) != seen[kind, name]
             ):
                 seen[kind, name] = CHANGED
+        self._keep(step, seen)
+
+    def adopt(self, step: Step) -> None:
+        """Put on record that somebody else has just done a step."""
+        self._keep(step, self._declared(step))
+
+    def _declared(self, step: Step) -> dict[tuple[str, str], Value]:
+        """What a step is known to see before it runs."""
+        declared: list[tuple[str, str]] = [("file", name) for name in step.reads]
+        declared += step.sees() if callable(step.sees) else step.sees
+        if step.modules:
+            declared.append(("code", code.files_of(*step.modules)))
+        return {key: self.world.look(*key) for key in declared}
+
+    def _keep(self, step: Step, seen: Mapping[tuple[str, str], Value]) -> None:
         reads = [Fact(*key, value) for key, value in seen.items()]
         made = [*(("file", name) for name in step.writes), *(step.wrote() if step.wrote else ())]
-        writes = [Fact(*key, world.look(*key)) for key in dict.fromkeys(made)]
+        writes = [Fact(*key, self.world.look(*key)) for key in dict.fromkeys(made)]
         self.ledger.append([Done(step.name, step.identity, reads, writes)])
 
 
@@ -119,7 +133,8 @@ class Plan:
 
     def before(self, step: Step) -> list[str]:
         """The steps whose outputs a step reads, in order."""
-        return list(dict.fromkeys(self.writers[name] for name in step.reads if name in self.writers))
+        declared = (self.writers[name] for name in step.reads if name in self.writers)
+        return list(dict.fromkeys([*(name for name in step.follows if name in self.steps), *declared]))
 
     def why(self, name: str) -> str | None:
         """Why a step must run; or that this is not decided before another one ran; or None."""

@@ -43,7 +43,7 @@ class Graph:
     def __init__(self, steps: Steps, chosen: profile.Profile) -> None:
         self.steps = steps
         self.objdir = chosen.objdir
-        self.default = ["listing"] if chosen.has_make else ["listing", "modules"]
+        self.default = [name for name in steps.default if name in steps.kinds]
         errors.warn(steps.configured.warnings)
 
     def config(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Graph:
     def tasks(self, kind: str, summary: str) -> Callable[[], Any] | None:
         """The creator of the tasks for a kind of step; None, which doit passes over, where there are none."""
         steps = self.steps.kinds.get(kind)
-        if steps is None:
+        if not steps:
             return None
 
         def create() -> Any:

@@ -26,7 +26,7 @@ def answer(steps: Steps, what: str) -> str | None:
     if os.path.normpath(what) in kernel.directories:
         return kernel.memory.reasons.get(os.path.normpath(what))
     if kernel.directory_of(path) is not None:
-        return plan.why("vmlinux")  # of a real tree, whose objects make makes on the way there
+        return plan.why("make" if "make" in plan.steps else "vmlinux")  # of a real tree: nothing makes it alone
     near = difflib.get_close_matches(what, [*plan.steps, *plan.writers, *kernel.directories], 3, 0.6)
     cure = f"did you mean {' or '.join(near)}?" if near else "doit list --all names the tasks"
     raise InputError(f"{what} is no task, no directory that is built, and no file that a task makes", cure=cure)

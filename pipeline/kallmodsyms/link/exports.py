@@ -19,6 +19,19 @@ def words(environment: Mapping[str, str], *names: str) -> list[str]:
     return [word for name in names for word in shlex.split(environment.get(name, ""))]
 
 
+def packed(environment: Mapping[str, str]) -> bytes:
+    """Variables as bytes, NUL behind each."""
+    return "".join(f"{name}={value}\0" for name, value in sorted(environment.items())).encode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def unpacked(data: bytes) -> dict[str, str]:
+    """What `packed` packed."""
+    pairs = (row.partition("=") for row in data.decode("utf-8", "surrogateescape").split("\0") if row)
+    return {name: value for name, _, value in pairs}
+
+
 @dataclass(frozen=True)
 class Exports:
     """The build in the current directory, as make describes it to the program that it calls for the final link.

@@ -18,6 +18,7 @@ class Steps:
     configured: the tree and the build directory
     plan: the steps, and what must run
     kinds: the steps by the kind of work they do
+    default: the kinds that are wanted where nobody says which
     """
 
     def __init__(self, chosen: Profile, keep: bool = True) -> None:
@@ -29,8 +30,9 @@ class Steps:
         existing = chosen.objdir / CONFIG
         config = existing if existing.is_file() or chosen.has_make else chosen.config
         self.configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.make, config, keep)
-        self.plan = Plan(Builder(self.configured.ledger, self.configured.world))
-        self.kinds: dict[str, list[Step]] = {}
+        self.default = ("listing", "times") if chosen.has_make else ("listing", "modules")
         build = Make(chosen, self.configured) if chosen.has_make else Toy(chosen, self.configured)
+        self.plan = Plan(Builder(self.configured.ledger, build.world))
+        self.kinds: dict[str, list[Step]] = {}
         for kind, steps in build.steps():
             self.kinds.setdefault(kind, []).extend(self.plan.add(steps))

@@ -1,5 +1,5 @@
-"""How a real tree is built: its own make makes the objects and, with our program in the place of
-scripts/link-vmlinux.sh, the image.
+"""How a real tree is built: its own make makes everything the first time and, with our program in the place of
+scripts/link-vmlinux.sh, the image. What can be made alone afterwards has steps of its own (`replay`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from kallmodsyms import files
+from kallmodsyms import files, names
 from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
+from kallmodsyms.facts import Fact
 from kallmodsyms.kconfig import fragment
+from kallmodsyms.link import exports
 from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image
 from kallmodsyms.plan.lists import CONFIG, TRISTATE_CONF, Lists
+from kallmodsyms.plan.replay import EXPORTS, Replay
 from kallmodsyms.profile import Profile
 from kallmodsyms.step import Seen, Step
 
@@ -60,16 +63,56 @@ class Make:
         self.configured = configured
         self.objdir = chosen.objdir
         self.lists = Lists(chosen, configured)
+        self.replay = Replay(chosen, configured, self._make)
+        self.world = self.replay.world
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
         """All steps, by the kind of work they do, in an order in which they can run."""
         yield "config", [Step("config", (), self._config, writes=(CONFIG,), once=True)]
         yield "tristate_conf", [self.lists.tristate_conf()]
         yield "modules_thick", [self.lists.modules_thick()]
-        yield "vmlinux", [self._goal("vmlinux", "vmlinux", reads=(CONFIG, THICK), writes=("vmlinux", "System.map"))]
+        if self._in_the_tree:
+            yield "vmlinux", [self._goal("vmlinux", "vmlinux", reads=(CONFIG, THICK), writes=("vmlinux", "System.map"))]
+        else:
+            yield "make", [self._everything()]
+            yield "compile", self.replay.compilations()
+            yield "archive", [self.replay.archive()]
+            yield "vmlinux", [self._vmlinux()]
+            yield "times", [self.replay.times()]
         yield "listing", [image.listing(self.objdir)]
         yield "bzimage", [self._goal("bzimage", "bzImage", reads=("vmlinux",))]
         yield "modules", [self._goal("modules", "modules", reads=("vmlinux",))]
+
+    def _everything(self) -> Step:
+        """All that the tree's make does for vmlinux. It runs where something changed that `replay` does not cover."""
+        return Step(
+            "make",
+            tuple(self.command("vmlinux")),
+            self._build,
+            reads=(CONFIG, THICK),
+            sees=lambda: (*self._surroundings(), *self._git()),
+            wrote=self._wrote_alone,
+            modules=("kallmodsyms.plan.replay",),
+        )
+
+    def _wrote_alone(self) -> Iterator[tuple[str, str]]:
+        """What no other step writes."""
+        others = self.replay.made_again()
+        return ((kind, path) for kind, path in self._wrote() if not others(path))
+
+    def _vmlinux(self) -> Step:
+        return self.replay.vmlinux(tuple(self.command("vmlinux")), self._surroundings)
+
+    def _build(self) -> list[Seen]:
+        replay, ledger = self.replay, self.configured.ledger
+        start = ledger.files.now()
+        before = {folder: replay.folder(folder) for folder in self._folders(replay.tree)}
+        exported = Path(self.objdir, EXPORTS)
+        if not exported.exists():  # then make must link, whatever there is, and say what it exports
+            Path(self.objdir, ".vmlinux.cmd").unlink(missing_ok=True)
+        headers = self._reach("make", "vmlinux")
+        replay.adopt(start, self._vmlinux())
+        return [*headers, *(Fact("rest", folder, replay.rest(folder, rows)) for folder, rows in before.items())]
 
     def _goal(self, name: str, goal: str, reads: tuple[str, ...], writes: tuple[str, ...] = ()) -> Step:
         """A goal of the tree's make. It runs where anything changed that make could look at; make decides the rest."""
@@ -79,7 +122,11 @@ class Make:
             lambda: self._reach(name, goal),
             reads=reads,
             writes=writes,
-            sees=self._sees,
+            sees=lambda: (
+                *self._surroundings(),
+                *self._git(),
+                *(("folder", folder) for folder in self._folders(os.path.realpath(self.profile.tree))),
+            ),
             wrote=self._wrote,
             modules=("kallmodsyms.hook",),
             always=_IN_THE_TREE if self._in_the_tree else None,
@@ -88,7 +135,7 @@ class Make:
     def _reach(self, name: str, goal: str) -> list[Seen]:
         """Run make for a goal; the headers of this machine that programs for it were compiled with."""
         # Make goes by times. An output that changed although nothing else did is damaged, and must be made again.
-        for path in self.configured.ledger.spoiled(name, self.configured.world):
+        for path in self.configured.ledger.spoiled(name, self.world):
             Path(self.objdir, path).unlink(missing_ok=True)
         self._make(goal)
         headers: set[str] = set()
@@ -101,19 +148,18 @@ class Make:
     def _in_the_tree(self) -> bool:
         return self.objdir.resolve() == self.profile.tree.resolve()
 
-    def _sees(self) -> Iterator[tuple[str, str]]:
-        """What decides what make does, as far as that can be told before it runs."""
-        exports = self.configured.environment
+    def _surroundings(self) -> Iterator[tuple[str, str]]:
+        """What decides what make does, but for the directories of the tree."""
+        variables = self.configured.environment
         tools: dict[str, bool] = dict.fromkeys(_OTHER_TOOLS, False)
         for name in _TOOLS:
-            words = shlex.split(exports.get(name, ""))
+            words = shlex.split(variables.get(name, ""))
             tools |= dict.fromkeys(takewhile(_names_a_program, words), name in ("CC", "HOSTCC"))
         for tool, compiles in tools.items():
             yield from self.configured.programs_behind(tool, compiles)
         yield "settings", "environment"
         yield "wildcard", "localversion*"
         yield from self._outside()
-        yield from (("folder", folder) for folder in self._folders(os.path.realpath(self.profile.tree)))
 
     def _outside(self) -> Iterator[tuple[str, str]]:
         """Files that options name, wherever they are."""
@@ -128,7 +174,7 @@ class Make:
                 yield from (("folder", folder) for folder, _, _ in os.walk(path))
 
     def _folders(self, tree: str) -> Iterator[str]:
-        """The directories of the tree that its build can look into, and those of git that say which commit it is."""
+        """The directories of the tree that its build can look into."""
         arch = os.path.join(tree, "arch")
         main = self.configured.environment.get("SRCARCH", "")
         arches = {main, *_arches(os.path.join(arch, main))}
@@ -141,16 +187,20 @@ class Make:
             elif folder == arch:
                 below[:] = [name for name in below if name in arches]
             below.sort()
-        if os.path.isdir(os.path.join(tree, ".git")):
-            yield from (os.path.join(tree, ".git", *parts) for parts in ((), ("refs", "heads"), ("refs", "tags")))
+
+    def _git(self) -> Iterator[tuple[str, str]]:
+        """Directories of git that say which commit the tree is."""
+        git = os.path.join(os.path.realpath(self.profile.tree), ".git")
+        if os.path.isdir(git):
+            yield from (("folder", os.path.join(git, *parts)) for parts in ((), ("refs", "heads"), ("refs", "tags")))
 
     def _wrote(self) -> Iterator[tuple[str, str]]:
         """All files that make left, but for those of passes, which only the link reads, and those that are ours."""
         ours = {THICK, image.LISTING, TRISTATE_CONF}
-        for folder, below, names in os.walk(self.objdir):
+        for folder, below, found in os.walk(self.objdir):
             below[:] = sorted(name for name in below if name != FOLDER)
-            known = set(names)
-            for name in sorted(names):
+            known = set(found)
+            for name in sorted(found):
                 path = os.path.relpath(os.path.join(folder, name), self.objdir)
                 # What is large and has no command is not make's: somebody's disk image, say.
                 small = f".{name}.cmd" in known or os.lstat(os.path.join(folder, name)).st_size < _LARGE
@@ -173,8 +223,10 @@ class Make:
     def _make(self, goal: str, quiet: bool = False) -> None:
         """Run the tree's make; `quiet`: without its words, unless it fails."""
         output = subprocess.PIPE if quiet else None
+        exported = Path(self.objdir, EXPORTS).absolute()
         done = subprocess.run(
             self.command(goal),
+            env={**os.environ, names.EXPORTS: str(exported)} if goal == "vmlinux" else None,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if quiet else None,
@@ -183,6 +235,11 @@ class Make:
         if done.returncode:
             said = f"\n{done.stdout.rstrip()}" if quiet else "; its own words are above"
             raise InputError(f"make {goal} failed{said}", path=self.objdir)
+        if goal == "vmlinux" and exported.exists():
+            # What everybody has in the environment need not be kept, and may be a secret.
+            known = {**os.environ, names.EXPORTS: str(exported)}.items()
+            own = dict(exports.unpacked(files.read_bytes(exported)).items() - known)
+            files.write(exported, exports.packed(own))
 
     def command(self, goal: str) -> list[str]:
         """The words that run the tree's make.

@@ -37,6 +37,7 @@ class Toy:
         self.configured = configured
         self.objdir = chosen.objdir
         self.lists = Lists(chosen, configured)
+        self.world = configured.world
 
     @functools.cached_property
     def kernel(self) -> kbuild.KernelTree:
