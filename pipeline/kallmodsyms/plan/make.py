@@ -176,10 +176,11 @@ class Make:
     def _folders(self, tree: str) -> Iterator[str]:
         """The directories of the tree that its build can look into."""
         arch = os.path.join(tree, "arch")
-        main = self.configured.environment.get("SRCARCH", "")
+        main, objdir = self.configured.environment.get("SRCARCH", ""), os.path.realpath(self.objdir)
         arches = {main, *_arches(os.path.join(arch, main))}
         for folder, below, _ in os.walk(tree):
             yield folder
+            below[:] = [name for name in below if os.path.join(folder, name) != objdir]
             if folder == tree:
                 below[:] = [name for name in below if name != ".git"]
             elif folder == os.path.join(tree, "Documentation"):

@@ -41,7 +41,7 @@ EXPORTS = f"{FOLDER}/exports"
 _STAGES = ("Makefile.vmlinux_o", "Makefile.modpost", "Makefile.vmlinux")
 """What the top Makefile of Linux 6.1 and 6.12 calls, when the directories are done."""
 _AFTER_LINK = re.compile(r"include/generated/utsversion\.h|init/\.?version-timestamp\.o(\.cmd)?")
-_COMPILER_VARIABLES = ("PATH", "CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SOURCE_DATE_EPOCH")
+_COMPILER_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SOURCE_DATE_EPOCH")
 _RECORD = "built in"
 
 Row = tuple[str, int, int]
