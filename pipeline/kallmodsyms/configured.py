@@ -23,6 +23,9 @@ SYMBOLS, TRISTATES, DIRECTORIES = "symbols", "tristate symbols", "directories"
 may list modules.
 """
 
+COMPILER_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SOURCE_DATE_EPOCH")
+"""What gcc and clang look at in the environment, besides PATH (GCC 12, "Environment Variables Affecting GCC")."""
+
 
 def host_arch() -> str:
     """ARCH of this machine, as a kernel's top Makefile finds it (scripts/subarch.include)."""

@@ -22,6 +22,12 @@ def headers(dependency_file: str | os.PathLike[str]) -> list[str]:
     return [word.replace("\\ ", " ").replace("$$", "$") for word in words]
 
 
+def beside(target: str, suffix: str) -> str:
+    """`fs/ext4/super.o` to `fs/ext4/.super.o.d`, where Kbuild keeps such files."""
+    directory, name = os.path.split(target)
+    return os.path.join(directory, f".{name}{suffix}")
+
+
 _RECORDED = re.compile(r"^(?:source_\S+ := (\S+)|  ([^\s$]\S*) \\|\S+: \$\(wildcard (\S+)\))$", re.MULTILINE)
 
 

@@ -24,7 +24,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,9 +70,18 @@ Identity = tuple[int, int, int, int, bytes]
 """A file as stat tells it: inode, size, mtime and ctime in ns; and the digest that its content has while these last."""
 
 
+Row = tuple[str, int, int]
+"""A file in a directory: name, ctime in ns, size."""
+
+
 def digest(data: bytes) -> bytes:
     """What stands for a content."""
     return blake2b(data, digest_size=DIGEST).digest()
+
+
+def of_rows(rows: Sequence[Row] | None) -> Value:
+    """What stands for the rows of a directory."""
+    return None if rows is None else digest(repr(rows).encode("utf-8", "surrogateescape"))
 
 
 class Files:
@@ -111,7 +120,7 @@ class Files:
 
     def start(self, names: Iterable[str]) -> int | None:
         """A time of `now` later than the last change of these files; that may take until a coarse clock's next tick."""
-        newest = max(map(self._changed, names), default=0)
+        newest = max(map(self.changed, names), default=0)
         now = self.now()
         for _ in range(_PATIENCE):
             if now is None or not newest - 1_000_000_000 < now <= newest:
@@ -167,14 +176,14 @@ class Files:
 
     def changed_since(self, name: str, start: int) -> bool:
         """Whether a file may have changed since `start`, by `now`. One from the future did not: the clock did."""
-        changed = self._changed(name)
+        changed = self.changed(name)
         return changed + _grain(changed) >= start and changed <= (self.now() or start)
 
-    def folder(self, name: str) -> Value:
-        """The value of the fact `folder`: any change of a file in it changes this, and most touches do."""
+    def rows(self, name: str) -> list[Row] | None:
+        """What is in a directory, sorted; None where there is none. Of directories below, only that they are there."""
         try:
             with os.scandir(self.path(name)) as entries:
-                rows = sorted(
+                return sorted(
                     (entry.name, 0, 0)
                     if entry.is_dir(follow_symlinks=False)
                     else (entry.name, (status := entry.stat(follow_symlinks=False)).st_ctime_ns, status.st_size)
@@ -182,7 +191,10 @@ class Files:
                 )
         except OSError:
             return None
-        return digest(repr(rows).encode("utf-8", "surrogateescape"))
+
+    def folder(self, name: str) -> Value:
+        """The value of the fact `folder`: any change of a file in it changes this, and most touches do."""
+        return of_rows(self.rows(name))
 
     def which(self, name: str, search: str | None) -> str | None:
         """The path of the program that a shell would start."""
@@ -196,7 +208,8 @@ class Files:
             self._searched[name, search] = next(filter(_can_run, paths), None)
         return self._searched[name, search]
 
-    def _changed(self, name: str) -> int:
+    def changed(self, name: str) -> int:
+        """When a file changed last, its ctime in ns; 0 where there is none."""
         try:
             return os.stat(self.path(name)).st_ctime_ns
         except OSError:

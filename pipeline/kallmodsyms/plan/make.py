@@ -106,7 +106,7 @@ class Make:
     def _build(self) -> list[Seen]:
         replay, ledger = self.replay, self.configured.ledger
         start = ledger.files.now()
-        before = {folder: replay.folder(folder) for folder in self._folders(replay.tree)}
+        before = {folder: ledger.files.rows(folder) for folder in self._folders(replay.tree)}
         exported = Path(self.objdir, EXPORTS)
         if not exported.exists():  # then make must link, whatever there is, and say what it exports
             Path(self.objdir, ".vmlinux.cmd").unlink(missing_ok=True)

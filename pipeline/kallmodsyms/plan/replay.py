@@ -19,15 +19,14 @@ import marshal
 import os
 import re
 import shlex
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from kallmodsyms import archives, depfile, facts, files
-from kallmodsyms.configured import Configured
+from kallmodsyms.configured import COMPILER_VARIABLES, Configured
 from kallmodsyms.errors import InputError
-from kallmodsyms.facts import CHANGED, Fact, Value
+from kallmodsyms.facts import CHANGED, Fact, Row, Value
 from kallmodsyms.ledger import Done
 from kallmodsyms.link import exports
 from kallmodsyms.names import FOLDER, THICK
@@ -41,11 +40,10 @@ EXPORTS = f"{FOLDER}/exports"
 _STAGES = ("Makefile.vmlinux_o", "Makefile.modpost", "Makefile.vmlinux")
 """What the top Makefile of Linux 6.1 and 6.12 calls, when the directories are done."""
 _AFTER_LINK = re.compile(r"include/generated/utsversion\.h|init/\.?version-timestamp\.o(\.cmd)?")
-_COMPILER_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SOURCE_DATE_EPOCH")
 _RECORD = "built in"
 
-Row = tuple[str, int, int]
-"""A file in a directory: name, ctime in ns, size."""
+_BuiltIn = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Objects, archives, and the files of the tree that are covered."""
 
 
 class Replay:
@@ -136,7 +134,7 @@ class Replay:
         words = shlex.split(self.configured.environment.get("CC", ""))
         program = next((word for word in words if word[:1] != "-"), "cc")
         yield from self.configured.programs_behind(program, compiles=True)
-        yield from (("environment", name) for name in _COMPILER_VARIABLES)
+        yield from (("environment", name) for name in COMPILER_VARIABLES)
 
     def _members(self) -> Iterator[tuple[str, str]]:
         return (("file", target) for target in self.objects)
@@ -242,24 +240,16 @@ class Replay:
 
     # What they see
 
-    def folder(self, path: str) -> list[Row] | None:
-        """The files and directories in a directory of the tree."""
-        try:
-            with os.scandir(path) as entries:
-                return sorted(_row(entry) for entry in entries)
-        except OSError:
-            return None
-
     def rest(self, path: str, rows: list[Row] | None) -> Value:
         """What stands for a directory: all that is in there, but of files that are covered the names alone."""
         if rows is None:
             return None
         covered = self._covered.get(path, frozenset())
         told = [(name, 1, 0) if name in covered else (name, time, size) for name, time, size in rows]
-        return facts.digest(repr(told).encode("utf-8", "surrogateescape"))
+        return facts.of_rows(told)
 
     def _rest(self, path: str) -> Value:
-        return self.rest(path, self.folder(path))
+        return self.rest(path, self.world.files.rows(path))
 
     def _late(self, path: str) -> Value:
         """The first object or archive that is newer than the image; None if all is in order."""
@@ -287,7 +277,8 @@ class Replay:
             step = self._compilation(target)
             # make may have found nothing to do where there is: another compiler behind the same name, say.
             if self.ledger.record(step.name) is None or self.is_new(_command_file(target), start):
-                reads = [seen.by(target, name) for name in commands[target]]
+                made = self.world.files.changed(target)
+                reads = [seen.by(made, name) for name in commands[target]]
                 writes = [Fact("file", target, self.world.look("file", target))]
                 done.append(Done(step.name, step.identity, [*compiler, *reads], writes))
         gone = [name for name in self.ledger.steps if name.startswith("compile:") and name[8:] not in commands]
@@ -299,19 +290,12 @@ class Replay:
 
     def is_new(self, path: str, start: int | None) -> bool:
         """Whether a file was written since `start`."""
-        return start is None or self.changed(path) >= start
+        return start is None or self.world.files.changed(path) >= start
 
     def is_source(self, path: str) -> bool:
         """Whether a file is one of the tree, and none that make makes."""
         place = os.path.normpath(os.path.join(self._base, path))
         return place.startswith(f"{self.tree}/") and not place.startswith(f"{self._base}/")
-
-    def changed(self, path: str) -> int:
-        """When a file changed last, in ns; 0 if there is none."""
-        try:
-            return os.stat(os.path.join(self._base, path)).st_ctime_ns
-        except OSError:
-            return 0
 
     def _commands(self) -> dict[str, list[str]]:
         """The prerequisites of everything that make has recorded a command for."""
@@ -357,9 +341,6 @@ class Replay:
         return {name for text in texts for name in re.findall(r"[\w+-]+\.[hcS]\b", text)}
 
 
-_BuiltIn = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-
-
 class _Seen:
     """The files that objects saw: their values, unless they were written since make began, or since the object was."""
 
@@ -367,22 +348,20 @@ class _Seen:
         self.replay, self.start = replay, start
         self._known: dict[str, tuple[Fact, int]] = {}
 
-    def by(self, target: str, name: str) -> Fact:
+    def by(self, made: int, name: str) -> Fact:
+        """What an object that was made at `made` saw of a file."""
         known = self._known.get(name)
         if known is None:
-            fact, changed = Fact("file", name, self.replay.world.look("file", name)), self.replay.changed(name)
+            fact, changed = (
+                Fact("file", name, self.replay.world.look("file", name)),
+                self.replay.world.files.changed(name),
+            )
             if self.replay.is_source(name) and self.start is not None:
                 fact, changed = (fact if changed < self.start else fact._replace(value=CHANGED)), 0
             known = self._known[name] = fact, changed
         fact, changed = known
-        return fact if not changed or changed <= self.replay.changed(target) else fact._replace(value=CHANGED)
+        return fact if not changed or changed <= made else fact._replace(value=CHANGED)
 
 
 def _command_file(target: str) -> str:
-    folder, name = os.path.split(target)
-    return os.path.join(folder, f".{name}.cmd")
-
-
-def _row(entry: os.DirEntry[str]) -> Row:
-    status = entry.stat(follow_symlinks=False)
-    return (entry.name, 0, 0) if stat.S_ISDIR(status.st_mode) else (entry.name, status.st_ctime_ns, status.st_size)
+    return depfile.beside(target, ".cmd")

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kallmodsyms import depfile, files, kbuild, release
-from kallmodsyms.configured import Configured
+from kallmodsyms.configured import COMPILER_VARIABLES, Configured
+from kallmodsyms.depfile import beside
 from kallmodsyms.errors import InputError
 from kallmodsyms.link import exports, recipe
 from kallmodsyms.plan import image
@@ -24,9 +25,6 @@ from kallmodsyms.plan.lists import AUTOCONF_H, Lists
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
 from kallmodsyms.step import Seen, Step
-
-COMPILER_VARIABLES = ("PATH", "CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SOURCE_DATE_EPOCH")
-"""What gcc and clang look at in the environment (GCC 12, "Environment Variables Affecting GCC")."""
 
 
 class Toy:
@@ -130,7 +128,7 @@ class Toy:
             writes=(target,),
             sees=(
                 *self.configured.programs_behind(command[0], compiles),
-                *(("environment", variable) for variable in COMPILER_VARIABLES if compiles),
+                *(("environment", variable) for variable in ("PATH", *COMPILER_VARIABLES) if compiles),
             ),
             after=("auto_conf",) if compiles else (),
         )
@@ -153,9 +151,3 @@ class Toy:
 
     def _words(self, *names: str) -> list[str]:
         return exports.words(self.environment, *names)
-
-
-def beside(target: str, suffix: str) -> str:
-    """`fs/ext4/super.o` to `fs/ext4/.super.o.d`, where Kbuild keeps such files."""
-    directory, name = posixpath.split(target)
-    return posixpath.join(directory, f".{name}{suffix}")
