@@ -17,10 +17,12 @@ task_modules_thick = GRAPH.tasks(
     "modules_thick", "modules_thick.builtin: the modules that are built in, and their objects"
 )
 task_make = GRAPH.tasks("make", "everything for vmlinux, by the tree's make")
+task_directories = GRAPH.tasks("directories", "what .config changes in the lists and flags of directories")
 task_compile = GRAPH.tasks("compile", "one task an object")
 task_linker_script = GRAPH.tasks("linker_script", "the linker script, through the C preprocessor")
 task_archive = GRAPH.tasks("archive", "vmlinux.a, a thin archive of everything built in, and those on the way there")
 task_modules = GRAPH.tasks("modules", "the loadable modules")
+task_modpost = GRAPH.tasks("modpost", "vmlinux.o, what modules may use, and the objects that only the link takes")
 task_link = GRAPH.tasks("link", "the images before the final one, each linked with the tables of the one before")
 task_ranges = GRAPH.tasks("ranges", "which object each address range of an image came from")
 task_tables = GRAPH.tasks(

@@ -27,8 +27,14 @@ from kallmodsyms.plan.make import Make
 
 INODE = "fs/isofs/inode"
 COMPILE = f"compile:{INODE}.o"
-LINKED = ["archive", "vmlinux", "listing"]
+FILLED = ["archive", "modpost", "link:1", "ranges:1", "tables:1", "vmlinux", "listing"]
+"""Where the names stay, the tables have the size that they had."""
+LINKED = ["archive", "modpost", "link:1", "ranges:1", "tables:1", "assemble:1", "vmlinux", "listing"]
 COMPARED = re.compile(r".*\.(o|a|ko)|vmlinux|System\.map|modules\.(builtin.*|order)|.*symvers|kallmodsyms")
+
+
+COME_AND_GO = ("fs/fat", "fs/exfat", "fs/isofs", "fs/ext4")
+"""Directories whose objects are not all built in, with some configurations of these tests: make leaves old ones."""
 
 
 class Small:
@@ -60,6 +66,16 @@ class Small:
 
     def output(self, name: str) -> bytes:
         return (self.objdir / name).read_bytes()
+
+    def configured(self) -> dict[str, bytes]:
+        """What make and the compiler are told of .config."""
+        names = ("include/config/auto.conf", "include/generated/autoconf.h", "include/generated/rustc_cfg", ".config")
+        return {name: self.output(name) for name in names}
+
+    def linked(self) -> set[str]:
+        """The objects that vmlinux is made of."""
+        done = subprocess.run(["ar", "t", "vmlinux.a"], cwd=self.objdir, capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
 
     def make(self) -> list[str]:
         """What the tree's make does here for vmlinux, with the words that doit would give it."""
@@ -93,7 +109,18 @@ class Reference(Small):
             if COMPARED.fullmatch(name) and not name.startswith(".tmp_") and name != "kallmodsyms"
         ]
         assert len(names) > 1000
-        return [name for name in names if not filecmp.cmp(ours.objdir / name, self.objdir / name, shallow=False)]
+        live = self.linked()
+        assert ours.linked() == live
+        folders = {os.path.dirname(name) for name in live}
+        left = [name for name in names if os.path.dirname(name) in COME_AND_GO and name.endswith((".o", ".a"))]
+        dead = {
+            name for name in left if name not in live and (name[-2:] == ".o" or os.path.dirname(name) not in folders)
+        }
+        return [
+            name
+            for name in names
+            if name not in dead and not filecmp.cmp(ours.objdir / name, self.objdir / name, shallow=False)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +187,7 @@ def test_both_programs_say_the_same(small):
 EDITS = {
     "a comment": (f"{INODE}.c", b"", b"/* edited */\n", [COMPILE, "times"]),
     "a function": (f"{INODE}.c", b"", b"int extra(void);\nint extra(void) { return 1; }\n", [COMPILE, *LINKED]),
-    "a body": (f"{INODE}.c", b"ISOFS: unable", b"ISOFS: UNABLE", [COMPILE, *LINKED]),
+    "a body": (f"{INODE}.c", b"ISOFS: unable", b"ISOFS: UNABLE", [COMPILE, *FILLED]),
     "a header, the bytes stay": ("fs/isofs/zisofs.h", b"", b"#define EXTRA 1\n", ["times"]),
     "a header, the bytes change": ("fs/isofs/isofs.h", b"", b"static int extra __attribute__((used));\n", LINKED),
     "assembler of a library": ("arch/x86/lib/clear_page_64.S", b"", b"/* edited */\n", ["times"]),
@@ -168,7 +195,7 @@ EDITS = {
     "the order of a Kbuild list": ("fs/isofs/Makefile", b"namei.o inode.o", b"inode.o namei.o", ["make", "listing"]),
     "a comment in a Kbuild file": ("fs/isofs/Makefile", b"", b"# edited\n", ["make"]),
     "a Kconfig file": ("fs/isofs/Kconfig", b"", b"# edited\n", ["make"]),
-    "the linker script": ("arch/x86/kernel/vmlinux.lds.S", b"", b"/* edited */\n", ["make"]),
+    "the linker script": ("arch/x86/kernel/vmlinux.lds.S", b"", b"/* edited */\n", ["linker_script", "times"]),
     "a script": ("scripts/mksysmap", b"", b"# edited\n", ["make"]),
     "a script of the link": ("scripts/link-vmlinux.sh", b"", b"# edited\n", ["make"]),
     "a header of a host program": ("arch/x86/boot/compressed/../mkcpustr.c", b"", b"/* edited */\n", ["make"]),
@@ -245,24 +272,30 @@ def test_make_by_hand(small, edit):
 SOURCES = ("fs/isofs/inode.c", "fs/isofs/rock.h", "fs/isofs/Makefile", "kernel/panic.c", "arch/x86/lib/csum-copy_64.S")
 
 
-def test_a_sequence(small, reference, edit):
-    sequence(small, reference, edit, 1)
+SYMBOLS = {"VFAT_FS": "nmy", "EXFAT_FS": "nmy", "JOLIET": "ny", "DEBUG_DRIVER": "ny", "EXT4_FS_POSIX_ACL": "ny"}
+
+
+def test_a_sequence(small, reference, edit, configure):
+    sequence(small, reference, edit, configure, 1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 32))
-def test_many_sequences(small, reference, edit, seed):
-    sequence(small, reference, edit, seed)
+def test_many_sequences(small, reference, edit, configure, seed):
+    sequence(small, reference, edit, configure, seed)
 
 
-def sequence(small, reference, edit, seed: int) -> None:
+def sequence(small, reference, edit, configure, seed: int) -> None:
     """Five changes, a build after some of them; at the end all is as make makes it."""
     dice = random.Random(seed)
     for number in range(5):
-        name = dice.choice(SOURCES)
-        code = f"static int extra{number} __attribute__((used)) = {number};\n" if name.endswith(".c") else ""
-        comment = "# " if name.endswith("Makefile") else "// "
-        edit(name, b"", (code or f"{comment}edited {number}\n").encode())
+        name = dice.choice((*SOURCES, *SYMBOLS))
+        if name in SYMBOLS:
+            configure({name: dice.choice(SYMBOLS[name])})
+        else:
+            code = f"static int extra{number} __attribute__((used)) = {number};\n" if name.endswith(".c") else ""
+            comment = "# " if name.endswith("Makefile") else "// "
+            edit(name, b"", (code or f"{comment}edited {number}\n").encode())
         if dice.random() < 0.3:
             (small.objdir / f"{INODE}.o").unlink(missing_ok=True)
         if dice.random() < 0.6:
@@ -279,7 +312,7 @@ def test_a_file_that_appears_and_vanishes(small):
     path.write_bytes((small.tree / "fs/isofs/Makefile").read_bytes())
     try:
         assert small.why("fs/isofs") == f"{path} now matches {path}"
-        assert small.why("make") == f"something in {small.tree}/fs/isofs changed"
+        assert small.why("make") == f"the names of the files in {small.tree}/fs/isofs changed"
         assert small.ran() == ["make"]
     finally:
         path.unlink()
@@ -287,29 +320,86 @@ def test_a_file_that_appears_and_vanishes(small):
     assert small.output("vmlinux") == before
 
 
-def test_a_symbol(small):
-    """VFAT from y to m and back: what is a module in the image follows."""
-    config, before = small.objdir / ".config", small.output("kallmodsyms")
-    text = config.read_text()
-    config.write_text(text.replace("CONFIG_VFAT_FS=y", "CONFIG_VFAT_FS=m"))
-    try:
-        assert small.why("tristate_conf") == "CONFIG_FAT_FS was y and is m"
-        assert small.ran() == ["tristate_conf", "modules_thick", "make", "listing"]
-        assert b"[fat]" in before and b"[vfat]" in before and b"[vfat]" not in small.output("kallmodsyms")
-    finally:
+@pytest.fixture
+def configure(small) -> Iterator:
+    """A function that gives symbols of .config other values; the file is put back as it was."""
+    config = small.objdir / ".config"
+    before = config.read_text()
+
+    def change(values: dict[str, str]) -> None:
+        text = config.read_text()
+        for name, value in values.items():
+            line = f"# CONFIG_{name} is not set" if value == "n" else f"CONFIG_{name}={value}"
+            text, found = re.subn(rf"^(?:CONFIG_{name}=.*|# CONFIG_{name} is not set)$", line, text, flags=re.MULTILINE)
+            assert found == 1, name
         config.write_text(text)
-    assert small.ran() == ["tristate_conf", "modules_thick", "make", "listing"]
-    assert small.output("kallmodsyms") == before
-    assert small.ran() == []
+
+    yield change
+    config.write_text(before)
+    small.ran()
+
+
+CONFIGURATIONS = {
+    "a driver becomes a module": ({"VFAT_FS": "m"}, ["tristate_conf", "modules_thick"]),
+    "a driver is left out": ({"VFAT_FS": "n"}, ["tristate_conf", "modules_thick"]),
+    "a driver comes": ({"EXFAT_FS": "y"}, ["tristate_conf", "modules_thick"]),
+    "a member of a module comes": ({"JOLIET": "y"}, ["modules_thick"]),
+    "a flag": ({"DEBUG_DRIVER": "y"}, []),
+    "a string": ({"DEFAULT_HOSTNAME": '"other"'}, []),
+    "a symbol that assembler reads": ({"DEBUG_ENTRY": "y"}, []),
+    "a symbol that nothing mentions": ({"RUNTIME_TESTING_MENU": "y"}, []),
+    "several": ({"VFAT_FS": "m", "EXFAT_FS": "m", "EXT4_FS_POSIX_ACL": "y"}, ["tristate_conf", "modules_thick"]),
+    "what makefiles of the top read": ({"DEBUG_SECTION_MISMATCH": "y"}, ["make"]),
+    "what makes a header": ({"LOCALVERSION": '"-x"'}, ["make"]),
+}
+"""Symbols and their new values; which tasks run besides those that any of this may lead to."""
+CONFIGURED = ("auto_conf", "directories", *LINKED, "times")
+QUICKLY = ("a driver becomes a module", "a driver comes", "a flag", "a symbol that nothing mentions")
+
+
+@pytest.mark.parametrize(
+    "what", [what if what in QUICKLY else pytest.param(what, marks=pytest.mark.long) for what in CONFIGURATIONS]
+)
+def test_a_configuration(small, reference, configure, what):
+    """What follows from .config is as the tree's make has it, and make is asked only where a makefile of the top or a
+    script names the symbol.
+    """
+    values, expected = CONFIGURATIONS[what]
+    before = {name: small.output(name) for name in ("vmlinux", ".config", "kallmodsyms")}
+    old = {name: re.search(rf"^CONFIG_{name}=(.*)$", before[".config"].decode(), re.MULTILINE) for name in values}
+    configure(values)
+    ran = small.ran()
+    assert [task for task in ran if task not in CONFIGURED and not task.startswith("compile:")] == expected, ran
+    assert ("vmlinux" in ran) == (what != "a symbol that nothing mentions" and "make" not in ran), ran
+    assert reference.differs(small) == []
+    assert reference.configured() == small.configured()
+    assert small.ran() == [] and small.make() == [] and small.ran() == []
+    configure({name: found[1] if found else "n" for name, found in old.items()})
+    small.ran()
+    assert small.make() == []
+    assert {name: small.output(name) for name in before} == before
+
+
+def test_what_is_new_in_the_listing(small, configure):
+    before = small.output("kallmodsyms")
+    assert b"[fat]" in before and b"[vfat]" in before
+    configure({"VFAT_FS": "m"})
+    assert small.why("tristate_conf") == "CONFIG_FAT_FS was y and is m"
+    small.ran()
+    assert b"[vfat]" not in small.output("kallmodsyms")
 
 
 DAMAGE = ("gone", "cut", "changed", "with its time put back")
 WRITERS = {
     f"{INODE}.o": COMPILE,
     "fs/isofs/built-in.a": "archive",
-    "vmlinux.o": "vmlinux",
+    "arch/x86/kernel/vmlinux.lds": "linker_script",
+    "vmlinux.o": "modpost",
+    ".tmp_vmlinux1": "link:1",
+    ".tmp_vmlinux1.ranges": "ranges:1",
+    ".tmp_vmlinux1.kallsyms.S": "tables:1",
     "vmlinux": "vmlinux",
-    "modules.builtin": "vmlinux",
+    "modules.builtin": "modpost",
     "lib/crc32table.h": "make",
     "scripts/mod/modpost": "make",
 }

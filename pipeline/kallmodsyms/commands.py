@@ -25,13 +25,15 @@ _QUOTED = r"""'[^']*'|"(?:[^"\\]|\\.)*\""""
 _PRINTED = r"\b(?:echo|printf) +'[^']*'"
 _SHELL = r"\b(?:ba|da)?sh\b(?!\.)"
 _VARIABLE = r"\$\{?([A-Za-z_]\w*)"
+# Which machine or language a compiler is to have in mind: the `kernel` of -mcmodel=kernel is no directory.
+_SETTING = r"""(?<![^\s"'])-(?:m|f(?!plugin|profile))[\w-]+=\S+"""
 _SCRIPT = r"[\w.-]+\.(?:sh|py|pl|awk)\b"
 # Programs whose output follows from themselves, their arguments and the files that these name. Others may look at the
 # time, at what is in a directory, at a repository.
 _TOOL = (
     r"(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|ld|ld\.\w+|as|ar|nm|"
     r"objcopy|objdump|readelf|strip|rustc|bindgen|pahole|ccache|distcc|gold)(?:-[\d.]+)?"
-    r"|\[|basename|bash|cat|cut|dash|dirname|echo|env|expr|false|[efgm]?awk|"
+    r"|\[|basename|bash|cat|cmp|cut|dash|dirname|echo|env|expr|false|[efgm]?awk|"
     r"getconf|[ef]?grep|head|mkdir|mktemp|printf|rm|sed|sh|sort|tail|test|tr|true|uniq|wc"
 )
 
@@ -129,7 +131,8 @@ class Answers:
         """Whether what the command prints follows from what `_looks` finds in it."""
         if "*" in re.sub(_QUOTED, "", command):
             return False
-        words = _words(command if re.search(_SHELL, command) else re.sub(_PRINTED, "", command))
+        plain = re.sub(_SETTING, "", command)
+        words = _words(plain if re.search(_SHELL, plain) else re.sub(_PRINTED, "", plain))
         places = [self._place(word) for word in words]
         if any(os.path.isdir(place) for place in places):
             return False

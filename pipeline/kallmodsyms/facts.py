@@ -5,6 +5,7 @@
     wildcard      a pattern of $(wildcard)    what it matches, sorted
     program       a name, as a shell has it   (path, digest) of what is behind it; None where the PATH has none
     folder        a directory                 digest of its names, sizes and times; None where there is none
+    names         a directory                 digest of its names alone, without what editors leave
     environment   a variable's name           its value; None where it is not set
     settings      "environment"               all of these, but for those that only say where a user sits
     code          files of this package       digest of the content of each, in order
@@ -24,7 +25,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,8 @@ _FREE = ("variable", "symbol", "environment", "configuration")
 """Kinds that are looked up in a table anyway."""
 
 _PACKAGE = os.path.dirname(__file__)
+NOISE = re.compile(r"\..*|.*~|.*\.(?:orig|rej)")
+"""Names of files that editors and patch leave beside others."""
 _SEAT = re.compile(r"_|PWD|OLDPWD|SHLVL|TERM.*|COLUMNS|LINES|LS_COLORS|DISPLAY|(SSH|XDG|DBUS|TMUX|PYTEST)_?.*|WINDOWID")
 _PATIENCE = 30
 """Milliseconds, more than a tick of any kernel takes."""
@@ -70,18 +73,9 @@ Identity = tuple[int, int, int, int, bytes]
 """A file as stat tells it: inode, size, mtime and ctime in ns; and the digest that its content has while these last."""
 
 
-Row = tuple[str, int, int]
-"""A file in a directory: name, ctime in ns, size."""
-
-
 def digest(data: bytes) -> bytes:
     """What stands for a content."""
     return blake2b(data, digest_size=DIGEST).digest()
-
-
-def of_rows(rows: Sequence[Row] | None) -> Value:
-    """What stands for the rows of a directory."""
-    return None if rows is None else digest(repr(rows).encode("utf-8", "surrogateescape"))
 
 
 class Files:
@@ -179,22 +173,26 @@ class Files:
         changed = self.changed(name)
         return changed + _grain(changed) >= start and changed <= (self.now() or start)
 
-    def rows(self, name: str) -> list[Row] | None:
-        """What is in a directory, sorted; None where there is none. Of directories below, only that they are there."""
+    def folder(self, name: str) -> Value:
+        """The value of the fact `folder`: any change of a file in it changes this, and most touches do. Of directories
+        below it tells only that they are there.
+        """
+        return self._listed(name, lambda entry: not entry.is_dir(follow_symlinks=False) and _times(entry))
+
+    def names(self, name: str) -> Value:
+        """The value of the fact `names`."""
+        return self._listed(name, lambda entry: entry.is_dir(follow_symlinks=False), NOISE)
+
+    def _listed(
+        self, name: str, tell: Callable[[os.DirEntry[str]], Any], without: re.Pattern[str] | None = None
+    ) -> Value:
         try:
             with os.scandir(self.path(name)) as entries:
-                return sorted(
-                    (entry.name, 0, 0)
-                    if entry.is_dir(follow_symlinks=False)
-                    else (entry.name, (status := entry.stat(follow_symlinks=False)).st_ctime_ns, status.st_size)
-                    for entry in entries
-                )
+                wanted = (entry for entry in entries if without is None or not without.fullmatch(entry.name))
+                rows = sorted((entry.name, tell(entry)) for entry in wanted)
         except OSError:
             return None
-
-    def folder(self, name: str) -> Value:
-        """The value of the fact `folder`: any change of a file in it changes this, and most touches do."""
-        return of_rows(self.rows(name))
+        return digest(repr(rows).encode("utf-8", "surrogateescape"))
 
     def which(self, name: str, search: str | None) -> str | None:
         """The path of the program that a shell would start."""
@@ -232,6 +230,7 @@ class World:
                 "file": files.look,
                 "wildcard": lambda name: glob(files.base, name),
                 "folder": files.folder,
+                "names": files.names,
                 "environment": os.environ.get,
                 "settings": lambda name: tuple(
                     f"{name}={value}" for name, value in sorted(os.environ.items()) if not _SEAT.fullmatch(name)
@@ -283,7 +282,7 @@ class World:
         if self._writes != self.files.writes:
             self._writes = self.files.writes
             self._good.clear()
-            for kind in ("wildcard", "program", "folder", "rest", "order"):
+            for kind in ("wildcard", "program", "folder", "names", "order"):
                 self._memory.get(kind, {}).clear()
             if self._parent is not None:
                 self._parent._catch_up()
@@ -308,6 +307,11 @@ def _can_run(path: str) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
     except OSError:
         return False
+
+
+def _times(entry: os.DirEntry[str]) -> tuple[int, int]:
+    status = entry.stat(follow_symlinks=False)
+    return status.st_ctime_ns, status.st_size
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

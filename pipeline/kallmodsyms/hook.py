@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Callable, Mapping
 
-from kallmodsyms import elf, errors, files, kbuild, names, provider, release
+from kallmodsyms import errors, files, kbuild, names, provider, release
 from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.link import after, btf, recipe, relocatable, tables
@@ -40,8 +41,6 @@ def link_vmlinux(
     Raises InputError; then the previous vmlinux is still what it was.
     """
     exports = Exports.read(environment)
-    if wanted := environment.get(names.EXPORTS):
-        files.write(wanted, packed(environment))
     if not release.knows_final_link(exports.tree):
         raise InputError(
             "has no init/version-timestamp.c: this kernel links vmlinux as before Linux 6.1, which is not supported",
@@ -49,11 +48,17 @@ def link_vmlinux(
             cure="let the tree link vmlinux itself: run make without cmd_link_vmlinux",
         )
     dialect = release.kallsyms_dialect(exports.tree)
+    stage = environment.get(names.STAGE)
+    if stage and stage != "objects":
+        after.finish(exports, dialect, stage)
+        return
     exports.make("scripts/Makefile.build", "obj=init", VERSION_OBJECT)
     extra = [*([".vmlinux.export.o"] if "MODULES" in exports.config else []), VERSION_OBJECT]
     if with_modules and with_provider and provider.possible(exports.config):
         exports.say("CC", names.FOLDER)
         extra += provider.build(exports.tree, exports.make)
+    if wanted := environment.get(names.EXPORTS):
+        files.write(wanted, packed({**environment, names.OBJECTS: shlex.join(extra)}))
     plan = recipe.of(environment, exports.config, extra)
     describe = functools.partial(btf.describe, exports) if "DEBUG_INFO_BTF" in exports.config else None
     if not with_modules:
@@ -65,16 +70,14 @@ def link_vmlinux(
         return
 
     options = tables.options(exports.config, dialect, sizes, objects)
-    known = relocatable.read(exports) if plan.relocatable else relocatable.NOTHING
-    passes = Passes(plan, ".", tables.Contents(options, dialect, thick), known)
-    fresh = not passes.has_tables()
-    if fresh:
-        # Word size and byte order are those of any object of the image that the linker need not compile first.
-        sample = elf.Elf("vmlinux.o" if plan.relocatable else VERSION_OBJECT)
-        passes.empty_tables(sample.bits, sample.byteorder)
-    passes.assemble(0)
-    number = passes.settle(1, fresh, describe, exports.say)
-    after.finish(exports, dialect, NAMES.image(number))
+    inside = relocatable.read(exports) if plan.relocatable else relocatable.NOTHING
+    if stage:
+        return
+    passes = Passes(plan, ".", tables.Contents(options, dialect, thick), inside)
+    # The linker need not compile this object first.
+    known = passes.begin("vmlinux.o" if plan.relocatable else VERSION_OBJECT)
+    number = passes.settle(1, not known, describe, exports.say)
+    after.finish(exports, dialect, passes.last(number))
     passes.keep(number)
 
 

@@ -18,6 +18,14 @@ ModuleList = tuple[str, ...]
 EXPORTS = "KALLMODSYMS_EXPORTS"
 """Names, in the environment of the hook, a file that it is to write the variables into that make gave it."""
 
+STAGE = "KALLMODSYMS_STAGE"
+"""Names, in the environment of the hook, what a graph of tasks wants of it: `objects` alone, before they are linked; or
+what comes after the link, of the image that is named.
+"""
+
+OBJECTS = "KALLMODSYMS_OBJECTS"
+"""Names, among the variables that the hook keeps, the objects that only the link takes."""
+
 TEXT_LETTERS = b"tTwW"
 """nm's letters for symbols of the text, the only ones that belong to modules."""
 

@@ -18,7 +18,9 @@ def difference(fact: Seen, now: Value) -> str:
         return f"{name} {what}"
     if kind == "order":
         return f"{now} is newer than {name}"
-    if kind in ("folder", "rest"):
+    if kind == "names":
+        return f"the names of the files in {name} changed"
+    if kind == "folder":
         return f"something in {name} {'vanished' if now is None else CHANGED if old == CHANGED else 'changed'}"
     if kind == "code":
         files = zip(name.split(), old, now, strict=True)

@@ -19,7 +19,9 @@ from kallmodsyms.facts import CHANGED, Fact, Value, World
 from kallmodsyms.ledger import Done, Ledger
 
 Seen = Fact | tuple[str, str]
-"""What a step found out while it ran: a fact, or the kind and name of one, whose value is looked up."""
+"""What a step found out while it ran: a fact, or the kind and name of one, whose value is looked up. A fact counts in
+place of what was seen before the step ran: the step has put that right.
+"""
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,42 @@ class Builder:
             world.forget(*(() if step.always or step.wrote else step.writes))
         for one in found:
             key = (one[0], one[1])
-            if key not in seen:
-                seen[key] = one.value if isinstance(one, Fact) else world.look(*key)
-        written = set(step.writes)
-        for kind, name in seen:
-            if (kind == "file" and start is not None and name not in written and files.changed_since(name, start)) or (
-                kind in ("folder", "rest") and world.look(kind, name) != seen[kind, name]
-            ):
-                seen[kind, name] = CHANGED
+            if isinstance(one, Fact):
+                seen[key] = one.value
+            elif key not in seen:
+                seen[key] = world.look(*key)
+        for kind, name in self._changed_since(start, seen, step.writes):
+            seen[kind, name] = CHANGED
         self._keep(step, seen)
+
+    def _changed_since(
+        self, start: int | None, seen: Mapping[tuple[str, str], Value], written: Iterable[str] = ()
+    ) -> list[tuple[str, str]]:
+        """What may have changed since it was looked at. `start`: a time before that; `written`: by who looked."""
+        own = set(written)
+
+        def changed(kind: str, name: str) -> bool:
+            if kind == "folder":
+                return bool(self.world.look(kind, name) != seen[kind, name])
+            dated = kind in ("file", "names") and name not in own
+            return dated and start is not None and self.world.files.changed_since(name, start)
+
+        return [key for key in seen if changed(*key)]
 
     def adopt(self, step: Step) -> None:
         """Put on record that somebody else has just done a step."""
         self._keep(step, self._declared(step))
+
+    def extend(self, step: Step, start: int | None, found: Iterable[tuple[str, str]]) -> None:
+        """Put on record that more belongs to a step that was done: kinds and names of what it saw, and what it wrote.
+
+        start: a time before that
+        """
+        if self.ledger.record(step.name) is None:
+            return
+        known = {(fact.kind, fact.name): fact.value for fact in self.ledger.reads(step.name)}
+        more = {key: self.world.look(*key) for key in found if key not in known}
+        self._keep(step, {**known, **more, **dict.fromkeys(self._changed_since(start, more), CHANGED)})
 
     def _declared(self, step: Step) -> dict[tuple[str, str], Value]:
         """What a step is known to see before it runs."""

@@ -1,4 +1,5 @@
-"""A Configuration in; tristate.conf, auto.conf and autoconf.h out, as the kernel's `conf --syncconfig` writes them.
+"""A Configuration in; tristate.conf, auto.conf, autoconf.h and rustc_cfg out, as the kernel's `conf --syncconfig`
+writes them.
 
     auto.conf                   tristate.conf           autoconf.h
     CONFIG_EXT4_FS=y            CONFIG_EXT4_FS=Y        #define CONFIG_EXT4_FS 1
@@ -40,6 +41,11 @@ def autoconf_h(configuration: Configuration) -> str:
     )
 
 
+def rustc_cfg(configuration: Configuration) -> str:
+    """include/generated/rustc_cfg: options of rustc (Linux 6.1 and later)."""
+    return "".join(_option(name, configuration.types[name], value) for name, value in configuration.values.items())
+
+
 def assignment(name: str, type_: str, value: str, *, quoted: bool) -> str:
     """One line of auto.conf or .config."""
     return f"CONFIG_{name}={_quote(value) if quoted and type_ == 'string' else value}\n"
@@ -53,11 +59,16 @@ def heading(title: str, first: str, middle: str, last: str) -> str:
 def _define(name: str, type_: str, value: str) -> str:
     if type_ in ("bool", "tristate"):
         return f"#define CONFIG_{name}{'_MODULE' if value == 'm' else ''} 1\n"
-    if type_ == "string":
-        value = _quote(value)
-    elif type_ == "hex" and value[:2] not in ("0x", "0X"):
-        value = f"0x{value}"
-    return f"#define CONFIG_{name} {value}\n"
+    return f"#define CONFIG_{name} {_quote(value) if type_ == 'string' else _number(type_, value)}\n"
+
+
+def _option(name: str, type_: str, value: str) -> str:
+    plain = f"--cfg=CONFIG_{name}\n" if type_ in ("bool", "tristate") else ""
+    return f"{plain}--cfg=CONFIG_{name}={_quote(_number(type_, value))}\n"
+
+
+def _number(type_: str, value: str) -> str:
+    return f"0x{value}" if type_ == "hex" and value[:2] not in ("0x", "0X") else value
 
 
 def _quote(text: str) -> str:

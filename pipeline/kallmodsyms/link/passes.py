@@ -9,11 +9,12 @@ is there.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kallmodsyms import errors, files
+from kallmodsyms import elf, errors, files
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly
 from kallmodsyms.kallsyms.tables import Tables
@@ -50,13 +51,30 @@ class Passes:
         """The source of pass 0: every label and no symbol."""
         files.write(self.path(NAMES.source(0)), assembly.room(tables.empty(self.contents, bits, byteorder)))
 
-    def has_tables(self) -> bool:
-        """Whether an earlier build left a source for pass 0 (`keep`)."""
-        return os.path.exists(self.path(NAMES.source(0)))
+    def begin(self, sample: str) -> bool:
+        """The source of pass 0, and its object: room as the last build left it; whether there was one.
+
+        Where not, there is room for nothing. `sample`: an object of the image, for word size and byte order
+        """
+        kept = self.path(NAMES.kept)
+        if known := os.path.exists(kept):
+            files.write(self.path(NAMES.source(0)), files.read_bytes(kept))
+        else:
+            found = elf.Elf(self.path(sample))
+            self.empty_tables(found.bits, found.byteorder)
+        self.assemble(0)
+        return known
 
     def keep(self, number: int) -> None:
-        """Make the source of a pass that of pass 0, for the next build to begin with."""
-        files.write(self.path(NAMES.source(0)), files.read_bytes(self.path(NAMES.source(number))))
+        """Let the next build begin with the source of a pass."""
+        files.write(self.path(NAMES.kept), files.read_bytes(self.path(NAMES.source(number))))
+
+    def last(self, number: int) -> str:
+        """A copy of an image and its map, to go on with: the steps of a graph go by what a pass left."""
+        for name, suffix in ((NAMES.image(number), ""), (NAMES.map(number), ".map")):
+            shutil.copyfile(self.path(name), self.path(NAMES.last + suffix))
+        shutil.copymode(self.path(NAMES.image(number)), self.path(NAMES.last))
+        return NAMES.last
 
     def assemble(self, number: int) -> None:
         """The object with room for the tables of a pass, from its source."""
@@ -93,10 +111,19 @@ class Passes:
         found, previous: the ranges, and the tables of an earlier pass, if at hand: they save time and change nothing
         """
         if found is None:
-            found = ranges_file.parse(self.path(NAMES.ranges(number)))
+            found = self._found(number)
         made = tables.of_image(self.path(NAMES.image(number)), found, self.contents, previous)
         files.write(self.path(NAMES.source(number)), assembly.room(made))
         return made
+
+    def fill_in(self, image: str, made: Tables | None) -> None:
+        """Fill the tables of pass 1, if at hand those `made`, into a copy of its image, which has room for them."""
+        if made is None:
+            made = tables.of_image(self.path(NAMES.image(1)), self._found(1), self.contents)
+        fill(self.path(image), made)
+
+    def _found(self, number: int) -> Ranges:
+        return ranges_file.parse(self.path(NAMES.ranges(number)))
 
     def fits(self, number: int) -> bool:
         """Whether the tables of an image have the labels, sizes and relocated words of those that it was linked with.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kallmodsyms import files
 from kallmodsyms.link.exports import Exports
@@ -25,10 +26,18 @@ class Relocatable:
 
 NOTHING = Relocatable()
 
+_KEPT, _MADE = "vmlinux.o.map", ".tmp_vmlinux.o.map"
+
 
 def read(exports: Exports) -> Relocatable:
     """What there is to know of the vmlinux.o in the current directory. Raises InputError if a tool fails."""
     return Relocatable(_object_map(exports), _functions(exports) if "LTO_CLANG" in exports.config else None)
+
+
+def of_map(directory: str | os.PathLike[str]) -> Relocatable:
+    """What was known when `read` was asked in a build directory, of a kernel without link-time optimisation."""
+    places = (os.path.join(directory, name) for name in (_MADE, _KEPT))
+    return Relocatable(next((place for place in places if os.path.exists(place)), None))
 
 
 def _object_map(exports: Exports) -> str:
@@ -37,11 +46,11 @@ def _object_map(exports: Exports) -> str:
     With CONFIG_BUILTIN_MODULE_RANGES the link that makes vmlinux.o leaves its map (Linux 6.12). Where it does not, the
     same link is done once more for the map; objtool, which ran after the first, adds sections and moves nothing.
     """
-    kept = "vmlinux.o.map"
     thin = "LTO_CLANG_THIN" in exports.config
-    if not thin and "BUILTIN_MODULE_RANGES" in exports.config and os.path.exists(kept):
-        return kept
-    made, output = ".tmp_vmlinux.o.map", ".tmp_vmlinux.o"
+    if not thin and "BUILTIN_MODULE_RANGES" in exports.config and os.path.exists(_KEPT):
+        Path(_MADE).unlink(missing_ok=True)
+        return _KEPT
+    made, output = _MADE, ".tmp_vmlinux.o"
     exports.say("LD", made)
     script = ["-T", ".tmp_initcalls.lds"] if "LTO_CLANG" in exports.config else []
     # With a cache LLD has a name for each object that it compiles, and not one for all of them.

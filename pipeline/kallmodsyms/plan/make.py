@@ -14,14 +14,13 @@ from itertools import takewhile
 from pathlib import Path
 
 from kallmodsyms import files, names
-from kallmodsyms.configured import Configured
+from kallmodsyms.configured import SYMBOLS, Configured
 from kallmodsyms.errors import InputError
-from kallmodsyms.facts import Fact
 from kallmodsyms.kconfig import fragment
 from kallmodsyms.link import exports
 from kallmodsyms.names import FOLDER, THICK
-from kallmodsyms.plan import image
-from kallmodsyms.plan.lists import CONFIG, TRISTATE_CONF, Lists
+from kallmodsyms.plan import image, syncconfig, watched
+from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
 from kallmodsyms.plan.replay import EXPORTS, Replay
 from kallmodsyms.profile import Profile
 from kallmodsyms.step import Seen, Step
@@ -52,7 +51,6 @@ _OTHER_TOOLS = (
 _LARGE = 1 << 24
 """Bytes."""
 _HEADER = re.compile(r"(?<=\s)/usr/\S+\.h\b")
-_ARCH = re.compile(r"(?:arch|\.\.)/([a-z0-9]+)/")
 
 
 class Make:
@@ -63,25 +61,29 @@ class Make:
         self.configured = configured
         self.objdir = chosen.objdir
         self.lists = Lists(chosen, configured)
-        self.replay = Replay(chosen, configured, self._make)
+        self.replay = Replay(chosen, configured, self._make, self._everything, self._hook)
         self.world = self.replay.world
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
         """All steps, by the kind of work they do, in an order in which they can run."""
         yield "config", [Step("config", (), self._config, writes=(CONFIG,), once=True)]
         yield "tristate_conf", [self.lists.tristate_conf()]
+        if not self._in_the_tree:
+            yield "auto_conf", [self._auto_conf()]
         yield "modules_thick", [self.lists.modules_thick()]
         if self._in_the_tree:
             yield "vmlinux", [self._goal("vmlinux", "vmlinux", reads=(CONFIG, THICK), writes=("vmlinux", "System.map"))]
         else:
             yield "make", [self._everything()]
+            yield "directories", [self.replay.directories()]
             yield "compile", self.replay.compilations()
+            yield "linker_script", self.replay.linker_script()
             yield "archive", [self.replay.archive()]
-            yield "vmlinux", [self._vmlinux()]
+            yield from ((kind, [step]) for kind, step in self._link())
             yield "times", [self.replay.times()]
         yield "listing", [image.listing(self.objdir)]
-        yield "bzimage", [self._goal("bzimage", "bzImage", reads=("vmlinux",))]
-        yield "modules", [self._goal("modules", "modules", reads=("vmlinux",))]
+        yield "bzimage", [self._goal("bzimage", "bzImage", reads=(CONFIG, "vmlinux"))]
+        yield "modules", [self._goal("modules", "modules", reads=(CONFIG, "vmlinux"))]
 
     def _everything(self) -> Step:
         """All that the tree's make does for vmlinux. It runs where something changed that `replay` does not cover."""
@@ -89,44 +91,63 @@ class Make:
             "make",
             tuple(self.command("vmlinux")),
             self._build,
-            reads=(CONFIG, THICK),
             sees=lambda: (*self._surroundings(), *self._git()),
             wrote=self._wrote_alone,
             modules=("kallmodsyms.plan.replay",),
+            follows=("auto_conf", "modules_thick"),
         )
 
     def _wrote_alone(self) -> Iterator[tuple[str, str]]:
         """What no other step writes."""
-        others = self.replay.made_again()
-        return ((kind, path) for kind, path in self._wrote() if not others(path))
+        others, mine = self.replay.made_again(), {CONFIG, *syncconfig.WRITES}
+        return ((kind, path) for kind, path in self._wrote() if not others(path) and path not in mine)
 
-    def _vmlinux(self) -> Step:
-        return self.replay.vmlinux(tuple(self.command("vmlinux")), self._surroundings)
+    def _auto_conf(self) -> Step:
+        """What the tree's `conf --syncconfig` does. The first time make does it."""
+        return Step(
+            "auto_conf",
+            (),
+            lambda: syncconfig.run(self.configured),
+            sees=lambda: (
+                *(("symbol", name) for name in self.configured.configuration.values),
+                ("configuration", SYMBOLS),
+                ("order", AUTO_CONF),
+            ),
+            wrote=lambda: (("file", path) for path in syncconfig.WRITES if Path(self.objdir, path).exists()),
+            modules=("kallmodsyms.plan.syncconfig",),
+            after=("config",),
+        )
 
-    def _build(self) -> list[Seen]:
-        replay, ledger = self.replay, self.configured.ledger
-        start = ledger.files.now()
-        before = {folder: ledger.files.rows(folder) for folder in self._folders(replay.tree)}
+    def _link(self) -> Iterator[tuple[str, Step]]:
+        return self.replay.link(tuple(self.command("vmlinux")), self._surroundings)
+
+    def _build(self) -> Iterator[Seen]:
+        start = self.configured.ledger.files.now()
         exported = Path(self.objdir, EXPORTS)
         if not exported.exists():  # then make must link, whatever there is, and say what it exports
             Path(self.objdir, ".vmlinux.cmd").unlink(missing_ok=True)
-        headers = self._reach("make", "vmlinux")
-        replay.adopt(start, self._vmlinux())
-        return [*headers, *(Fact("rest", folder, replay.rest(folder, rows)) for folder, rows in before.items())]
+        yield from self._reach("make", "vmlinux")
+        recorded = watched.commands(str(self.objdir))
+        linked = [step for _, step in self._link() if step.name != "assemble:1"]  # which is needed for a second pass
+        self.replay.adopt(start, recorded, [("vmlinux", linked), (AUTO_CONF, [self._auto_conf()])])
+        mine = {target: saw for target, saw in recorded.items() if not saw.modular}
+        yield from self.replay.watched.of(mine, self.replay.made)
 
     def _goal(self, name: str, goal: str, reads: tuple[str, ...], writes: tuple[str, ...] = ()) -> Step:
         """A goal of the tree's make. It runs where anything changed that make could look at; make decides the rest."""
+
+        def run() -> Iterator[Seen]:
+            yield from self._reach(name, goal)
+            if not self._in_the_tree:
+                yield from self.replay.watched.of(watched.commands(str(self.objdir)), self.replay.made)
+
         return Step(
             name,
             tuple(self.command(goal)),
-            lambda: self._reach(name, goal),
+            run,
             reads=reads,
             writes=writes,
-            sees=lambda: (
-                *self._surroundings(),
-                *self._git(),
-                *(("folder", folder) for folder in self._folders(os.path.realpath(self.profile.tree))),
-            ),
+            sees=lambda: (*self._surroundings(), *self._git()),
             wrote=self._wrote,
             modules=("kallmodsyms.hook",),
             always=_IN_THE_TREE if self._in_the_tree else None,
@@ -172,22 +193,6 @@ class Make:
             for path in dict.fromkeys(os.path.join(place, name) for place in (self.objdir, self.profile.tree)):
                 yield "file", path
                 yield from (("folder", folder) for folder, _, _ in os.walk(path))
-
-    def _folders(self, tree: str) -> Iterator[str]:
-        """The directories of the tree that its build can look into."""
-        arch = os.path.join(tree, "arch")
-        main, objdir = self.configured.environment.get("SRCARCH", ""), os.path.realpath(self.objdir)
-        arches = {main, *_arches(os.path.join(arch, main))}
-        for folder, below, _ in os.walk(tree):
-            yield folder
-            below[:] = [name for name in below if os.path.join(folder, name) != objdir]
-            if folder == tree:
-                below[:] = [name for name in below if name != ".git"]
-            elif folder == os.path.join(tree, "Documentation"):
-                below.clear()  # for its Kconfig alone
-            elif folder == arch:
-                below[:] = [name for name in below if name in arches]
-            below.sort()
 
     def _git(self) -> Iterator[tuple[str, str]]:
         """Directories of git that say which commit the tree is."""
@@ -242,16 +247,20 @@ class Make:
             own = dict(exports.unpacked(files.read_bytes(exported)).items() - known)
             files.write(exported, exports.packed(own))
 
+    def _hook(self) -> list[str]:
+        """The program that links, without what make adds."""
+        profile = self.profile
+        options = ["--sizes", profile.sizes, "--thick", THICK]
+        options += ["--objects"] * profile.objects
+        options += ["--no-modules"] * (not profile.modules) + ["--no-provider"] * (not profile.provider)
+        return [_python(), "-m", "kallmodsyms", "link", *options]
+
     def command(self, goal: str) -> list[str]:
         """The words that run the tree's make.
 
         The hook is on its command line for every goal: without it make would link vmlinux anew.
         """
-        profile = self.profile
-        options = ["--sizes", profile.sizes, "--thick", THICK]
-        options += ["--objects"] * profile.objects
-        options += ["--no-modules"] * (not profile.modules) + ["--no-provider"] * (not profile.provider)
-        program = shlex.join([_python(), "-m", "kallmodsyms", "link", *options])
+        profile, program = self.profile, shlex.join(self._hook())
         return [
             *("make", "-C", str(profile.tree)),
             *([] if self._in_the_tree else [f"O={self.objdir}"]),
@@ -271,12 +280,3 @@ def _python() -> str:
 
 def _names_a_program(word: str) -> bool:
     return word[:1] not in ("-", "")
-
-
-def _arches(folder: str) -> set[str]:
-    """The architectures that the makefiles and headers of one name: arm64 has some of arm's, um those of x86."""
-    found: set[str] = set()
-    for path in Path(folder).rglob("*"):
-        if path.name in ("Makefile", "Kbuild", "Kconfig") or path.name.startswith("Makefile."):
-            found.update(_ARCH.findall(path.read_text(errors="surrogateescape")))
-    return found
