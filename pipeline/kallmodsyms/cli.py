@@ -130,13 +130,13 @@ def _tables(options: argparse.Namespace) -> None:
     if options.format == "text":
         _deliver(options, assembly.text(made))
         return
-    if options.output is None:
+    if options.output in (None, "-"):
         raise InputError(
             "--format=incbin writes two files", cure="say where with -o FILE.s; the binary goes to FILE.s.bin"
         )
     source, data = assembly.blob(made, f"{options.output}.bin")
-    files.write(f"{options.output}.bin", data)
-    files.write(options.output, source)
+    files.deliver(f"{options.output}.bin", data)
+    files.deliver(options.output, source)
 
 
 def _link(options: argparse.Namespace) -> None:
@@ -187,12 +187,12 @@ def _boot(options: argparse.Namespace) -> None:
 
 
 def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
-    """Write an output where `-o` says; without it, to standard output."""
-    if options.output is not None:
-        files.write(options.output, text)
+    """Write an output where `-o` says; without it, or with `-`, to standard output."""
+    if options.output not in (None, "-"):
+        files.deliver(options.output, text)
     else:
         sys.stdout.flush()
-        sys.stdout.buffer.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(files.encoded(text))
 
 
 def _parser() -> argparse.ArgumentParser:
