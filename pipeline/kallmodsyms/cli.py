@@ -385,7 +385,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("vmlinux", metavar="VMLINUX")
     sub.add_argument(
-        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal with or without 0x, or a symbol's name"
+        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal, if need be with 0x, or a symbol's name"
     )
 
     sub = command(
