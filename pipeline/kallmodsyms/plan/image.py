@@ -135,7 +135,7 @@ def _link(image: Image, number: int) -> None:
 
 
 def _ranges(image: Image, number: int) -> None:
-    image.passes.ranges(number)
+    image.passes.ranges(number, fresh=True)  # or the ledger would have had it linked again; a clock may have jumped
 
 
 def _tables(image: Image, number: int) -> None:
