@@ -284,6 +284,29 @@ def test_closed_pipe_is_no_error(built):
     assert done.stderr == "" and done.stdout.count("\n") == 1
 
 
+STREAMS = {
+    # what the shell does with {} : status, what is said
+    "{} --help | true": (0, ""),
+    "{} show {vmlinux} | true": (0, ""),
+    "{} show {vmlinux} >&-": (1, "kallmodsyms: standard output is closed\n"),
+    "{} lookup {vmlinux} _text >&-": (1, "kallmodsyms: standard output is closed\n"),
+    "{} show {vmlinux} -o {file} >&-": (0, ""),
+    "{} show {vmlinux} > /dev/full": (1, "kallmodsyms: output: No space left on device\n"),
+    "{} --help > /dev/full": (1, "kallmodsyms: output: No space left on device\n"),
+    "{} show /nowhere 2>&- | grep -c .": (1, ""),
+}
+
+
+@pytest.mark.parametrize("shell", STREAMS)
+def test_streams_that_are_full_or_gone(built, tmp_path, shell):
+    status, said = STREAMS[shell]
+    program = f"{shlex.quote(sys.executable)} -m kallmodsyms"
+    command = shell.replace("{}", program).format(vmlinux=built / "vmlinux", file=tmp_path / "file")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_output_that_cannot_be_written(built):
     said = run("show", built / "vmlinux", "-o", "/proc/nowhere/x", status=1)[1]
     assert said.startswith("kallmodsyms: /proc/nowhere/x: cannot be written: ")

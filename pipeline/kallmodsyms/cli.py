@@ -31,9 +31,15 @@ def command() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as we run): or print() takes standard output
     try:
-        return options.run(options) or 0
+        try:
+            options = _parser().parse_args(arguments)
+            return options.run(options) or 0
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # while there is somebody to say what is wrong with it
     except InputError as error:
         print(f"kallmodsyms: {error}", file=sys.stderr)
         return 1
@@ -161,7 +167,7 @@ def _lookup(options: argparse.Namespace) -> int:
     from kallmodsyms.kallsyms import listing, reader
 
     text, missing = listing.lookup(reader.read(options.vmlinux), options.what)
-    sys.stdout.buffer.write(text)
+    _print(text)
     for what in missing:
         print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
     return 1 if missing else 0
@@ -191,8 +197,14 @@ def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
     if options.output not in (None, "-"):
         files.deliver(options.output, text)
     else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(files.encoded(text))
+        _print(text)
+
+
+def _print(text: str | bytes) -> None:
+    if sys.stdout is None:
+        raise InputError("standard output is closed")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(files.encoded(text))
 
 
 def _parser() -> argparse.ArgumentParser:
