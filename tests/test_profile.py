@@ -37,6 +37,15 @@ def test_overrides_win(root):
     assert (made.objdir, made.jobs, made.make) == (Path("/elsewhere"), 5, {"LLVM": "0", "V": "1"})
 
 
+def test_paths_start_where_the_user_stands(root):
+    """Those of the command line; those of the file start at the repository."""
+    (root / "here/tree").mkdir(parents=True)
+    (root / "here/tree/Makefile").touch()
+    (root / "p.yaml").write_text(GOOD)
+    made = profile.load("p.yaml", root, {"tree": "tree", "objdir": "../out"}, root / "here")
+    assert made.tree == root / "here/tree" and made.objdir.resolve() == root / "out" and made.config == root / "seed"
+
+
 def test_make_is_probed(root):
     assert not load(root, GOOD).has_make
     (root / "tree/scripts").mkdir()
@@ -60,8 +69,13 @@ def test_make_is_probed(root):
         ("- tree\n", {}, "{p}: a profile must be a mapping of keys to values"),
         ("tree: [\n", {}, "{p}:2: not valid YAML: expected the node content, but found '<stream end>'"),
         (GOOD, {"colour": "blue"},
-         "unknown setting colour=blue\n"
+         "unknown setting colour=blue\n"  # near to nothing
          "  settings are: tree objdir arch config base make jobs sizes objects modules provider, and MAKE_VARIABLES"),
+        *((GOOD, {near: "x"},
+           f"unknown setting {near}=x\n  did you mean {meant}=x? settings are: tree objdir arch config base make jobs "
+           "sizes objects modules provider, and MAKE_VARIABLES")
+          for near, meant in (("OBJDIR", "objdir"), ("TREE", "tree"), ("PROFILE", "profile"), ("ARCH", "arch"),
+                              ("objdri", "objdir"), ("Jobs", "jobs"))),
         (GOOD.replace("tree: tree", "tree: gone"), {},
          "{p}:1: {root}/gone is not a kernel tree: it has no Makefile\n    tree: gone\n"
          "  unpack one, or say `doit tree=DIR`"),

@@ -9,6 +9,7 @@ config: toy_kernel/arch/x86/configs/defconfig
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -64,17 +65,18 @@ DEFAULT = "config/toy.yaml"
 _KEYS = [field.name for field in dataclasses.fields(Profile) if field.name != "path"]
 
 
-def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str]) -> Profile:
+def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str], here: Path | None = None) -> Profile:
     """The profile in `path`, with `overrides` in place of what it says.
 
-    root: the directory that relative paths start from, those of `overrides` too
+    root: the directory that relative paths start from
     overrides: `key=value` words of the command line; a key that no profile has is a make variable where it is in upper
         case
+    here: where relative paths in `overrides` start, if not at `root`
 
     Raises InputError naming the file and, where it can, the line: unknown or missing key, wrong type, absent tree or
         tool.
     """
-    found = _Settings(root / path, root)
+    found = _Settings(root / path, root, here or root)
     found.override(overrides)
     profile = Profile(
         path=root / path,
@@ -105,8 +107,8 @@ class _Settings:
     InputError.
     """
 
-    def __init__(self, file: Path, root: Path) -> None:
-        self.file, self.root = file, root
+    def __init__(self, file: Path, root: Path, here: Path) -> None:
+        self.file, self.root, self.here = file, root, here
         self.values, self.lines = _parse(file)
         make = self.values.pop("make", None)
         if make is not None and not isinstance(make, dict):
@@ -121,10 +123,12 @@ class _Settings:
             if key in _KEYS and key != "make":
                 self.values[key] = value
                 self.lines.pop(key, None)
-            elif key.isupper():
+            elif key.isupper() and key.lower() not in (*_KEYS, "profile"):
                 self.make[key] = value
             else:
-                cure = f"settings are: {' '.join(_KEYS)}, and MAKE_VARIABLES"
+                near = difflib.get_close_matches(key.lower(), ["profile", *_KEYS], 1)
+                meant = f"did you mean {near[0]}={value}? " if near else ""
+                cure = f"{meant}settings are: {' '.join(_KEYS)}, and MAKE_VARIABLES"
                 raise InputError(f"unknown setting {key}={value}", cure=cure)
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -134,7 +138,8 @@ class _Settings:
         return str(value)
 
     def path(self, key: str) -> Path:
-        return self.root / os.path.expanduser(self.text(key))
+        text = os.path.expanduser(self.text(key))
+        return (self.root if key in self.lines else self.here) / text
 
     def number(self, key: str, default: int) -> int:
         try:
