@@ -36,8 +36,36 @@ def test_first_run_runs_every_task(built):
     assert set(built.first) == everything - groups
 
 
-def test_second_run_runs_nothing(built):
-    assert built.ran() == []
+def test_second_run_runs_nothing_and_says_little(built):
+    listing = built.output("kallmodsyms").decode().splitlines()
+    owned = [line for line in listing if "\t" in line]
+    names = {name for line in owned for name in line.split("\t")[1].split()}
+    assert built.doit() == (
+        f"vmlinux      {built.objdir}/vmlinux\n"
+        f"             {len(listing)} symbols, {len(owned)} of them in {len(names)} built-in modules\n"
+        f"listing      {built.objdir}/kallmodsyms\n"
+    )
+
+
+def test_objects_are_no_modules(toy):
+    """Neither in the count of what is attributed, nor in that of modules."""
+    plain = toy.doit().splitlines()[1]
+    said = toy.doit("objects=true")
+    assert b"{" in toy.output("kallmodsyms") and plain in said.splitlines()
+
+
+def test_a_task_that_does_not_exist(built):
+    assert built.doit("info", "compile:init/mian.o", status=3).splitlines()[:2] == [
+        "ERROR: compile:init/mian.o is no task",
+        "  did you mean compile:init/main.o or compile:init/version.o or compile:init/do_mounts.o?",
+    ]
+    assert "nonsense" in built.doit("nonsense", status=3)
+
+
+def test_paths_start_where_the_user_stands(tmp_path):
+    command = [sys.executable, "-m", "doit", "-f", ROOT / "dodo.py", "objdir=here", "config"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "here/.config").exists()
 
 
 def test_two_processes_build_the_same_bytes(built, tmp_path):

@@ -8,29 +8,45 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from kallmodsyms import errors, files, profile
+from kallmodsyms import errors, files, profile, turn, why
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
 from kallmodsyms.plan.image import LISTING
 from kallmodsyms.step import Plan, Step
 
+_LOOKING = ("list", "info", "help", "tabcompletion")
+"""Commands of doit that build nothing."""
+
 
 def graph(dodo: str) -> Graph:
     """The graph that doit's command line asks for. `dodo` is the dodo file."""
-    from doit import doit_cmd
+    from doit import doit_cmd, get_initial_workdir
 
+    sys.excepthook = _without_traceback
     # doit.get_var wants names; a word that nobody asks for must not pass in silence.
     words = dict(doit_cmd._CMDLINE_VARS or {})
+    asked = [word for word in sys.argv[1:] if word[:1] != "-" and "=" not in word]
+    repository, here = Path(dodo).resolve().parent, Path(get_initial_workdir())
+    path = here / words.pop("profile") if "profile" in words else repository / profile.DEFAULT
     try:
-        chosen = profile.load(words.pop("profile", profile.DEFAULT), Path(dodo).resolve().parent, words)
-        return Graph(Steps(chosen), chosen)
+        chosen = profile.load(path, repository, words, here)
+        if asked[:1] not in ([command] for command in _LOOKING):
+            turn.take(chosen.objdir)
+        steps = Steps(chosen)
+        if asked[:1] == ["info"]:
+            for name in asked[1:]:  # doit itself would go on, and stumble
+                why.known(name, [*steps.plan.steps, *steps.kinds])
+        return Graph(steps, chosen)
     except InputError as error:
         raise InvalidDodoFile(str(error)) from None
     except OSError as error:
@@ -90,8 +106,9 @@ class Graph:
         if not listing.is_file():
             return ""
         lines = files.read_text(listing).splitlines()
-        owned = [line for line in lines if "\t" in line]
-        modules = {name for line in owned for name in line.split("\t")[1].split()}
+        # Behind the modules in brackets there may be an object in braces.
+        owned = [names for line in lines if (names := re.findall(r"\[(\S+)\]", line.partition("\t")[2]))]
+        modules = {name for names in owned for name in names}
         return (
             f"vmlinux      {self.objdir / 'vmlinux'}\n"
             f"             {len(lines)} symbols, {len(owned)} of them in {len(modules)} built-in modules\n"
@@ -132,14 +149,19 @@ class Forgetful:
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
-    """doit's own console output, and at the end of a run that succeeded what was built and where."""
+    """doit's own console output without what is up to date, and at the end of a run that succeeded what was built and
+    where.
+    """
 
     graph: Graph
+
+    def skip_uptodate(self, task: Any) -> None:
+        pass
 
     def complete_run(self) -> None:
         super().complete_run()
         self.graph.steps.configured.save()
-        if not self.failures and not self.runtime_errors:
+        if not self.failures and not self.runtime_errors and sys.exc_info()[0] is None:
             self.write(self.graph.summary())
 
 
@@ -151,3 +173,11 @@ def _perform(plan: Plan, name: str) -> TaskFailed | None:
     except OSError as error:
         return TaskFailed(f"{error.filename or 'output'}: {error.strerror}")
     return None
+
+
+def _without_traceback(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """sys.excepthook: who interrupts us knows where."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("kallmodsyms: interrupted; what is done is kept", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, where)
