@@ -21,7 +21,7 @@ from kallmodsyms.depfile import beside
 from kallmodsyms.errors import InputError
 from kallmodsyms.link import exports, recipe
 from kallmodsyms.plan import image
-from kallmodsyms.plan.lists import AUTOCONF_H, Lists
+from kallmodsyms.plan.lists import AUTOCONF_H, CONFIG, Lists
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
 from kallmodsyms.step import Seen, Step
@@ -34,8 +34,25 @@ class Toy:
         self.profile = chosen
         self.configured = configured
         self.objdir = chosen.objdir
-        self.lists = Lists(chosen, configured)
+        self.lists = Lists(configured)
         self.world = configured.world
+        self._refuse_inner_build()
+
+    def _refuse_inner_build(self) -> None:
+        """As the top Makefile of Linux does (outputmakefile): headers that a build inside the tree left would be found
+        before our own.
+        """
+        tree = self.profile.tree
+        if tree.resolve() == self.objdir.resolve():
+            return
+        for name in (CONFIG, "include/config", "include/generated"):
+            if (tree / name).exists():
+                raise InputError(
+                    f"the source tree is not clean: a build inside of it left {name}",
+                    path=tree,
+                    cure=f"say `doit clean tree={tree} objdir={tree}`, and delete .config, include/config and "
+                    "include/generated there",
+                )
 
     @functools.cached_property
     def kernel(self) -> kbuild.KernelTree:
