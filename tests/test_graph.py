@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from conf import Conf
 from toy_kit import ROOT, Toy
 
 LINKS = ["assemble:1", "link:1", "listing", "ranges:1", "tables:1", "vmlinux"]
@@ -52,6 +53,111 @@ def test_objects_are_no_modules(toy):
     plain = toy.doit().splitlines()[1]
     said = toy.doit("objects=true")
     assert b"{" in toy.output("kallmodsyms") and plain in said.splitlines()
+
+
+def test_what_makefiles_say(toy):
+    """When a directory is evaluated; make does so each time, and we where something that it reads has changed."""
+    toy.edit("fs/Makefile", "obj-y", "$(info hello from fs)\n$(warning mind the gap)\nobj-y", 1)
+    assert [line for line in toy.doit().splitlines() if "hello" in line or "gap" in line] == [
+        "hello from fs",
+        f"kallmodsyms: warning: {toy.tree}/fs/Makefile:{line_of(toy.tree / 'fs/Makefile', 'gap')}: mind the gap",
+    ]
+    assert toy.ran() == []
+
+
+def line_of(path, text):
+    return 1 + next(number for number, line in enumerate(path.read_text().splitlines()) if text in line)
+
+
+def test_what_nothing_makes_any_more_is_removed(toy):
+    """As a clean build would not have it, but not what somebody else put there."""
+    (toy.objdir / "fs/romfs/super.o").write_text("mine")
+    toy.configure("CONFIG_ROMFS_FS=m", "# CONFIG_ROMFS_FS is not set")
+    said = toy.doit()
+    assert [line.strip() for line in said.splitlines() if "removed" in line] == [
+        f"fs/romfs/{name}: removed, since nothing makes it any more" for name in ("storage.o", "romfs.ko")
+    ]
+    assert [path.name for path in sorted((toy.objdir / "fs/romfs").iterdir())] == [
+        ".super.o.cmd",
+        ".super.o.d",
+        "super.o",
+    ]
+    assert toy.doit().count("\n") == 3
+    (toy.objdir / "fs/romfs/super.o").unlink()
+    assert toy.outputs() == toy.from_nothing()
+    toy.configure("# CONFIG_ROMFS_FS is not set", "CONFIG_ROMFS_FS=y")
+    toy.doit()
+    assert toy.outputs() == toy.from_nothing() and toy.ran() == []
+
+
+def test_clean_leaves_the_configuration_alone(toy):
+    made = toy.outputs()
+    toy.doit("clean")
+    left = [str(path.relative_to(toy.objdir)) for path in toy.objdir.rglob("*") if path.is_file()]
+    assert sorted(left) == [".config", *(f".kallmodsyms/{name}" for name in ("clock", "ledger", "lock"))]
+    toy.doit()
+    assert toy.outputs() == made
+
+
+def test_objects_that_a_module_shares_are_no_disagreement(built):
+    command = [sys.executable, "-m", "kallmodsyms", "thick", "--check", "--arch", "x86"]
+    command += ["--tree", built.tree, "--objdir", built.objdir]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_build_inside_the_tree_and_one_outside_of_it(toy):
+    """Kbuild refuses this too: the headers inside would be read."""
+    inner = Toy.__new__(Toy)
+    inner.directory, inner.tree, inner.objdir, inner.environment = toy.directory, toy.tree, toy.tree, toy.environment
+    inner.doit()
+    assert inner.ran() == []
+    for left in (".config", "include/config", "include/generated"):
+        said = toy.doit(status=3)
+        assert f"{toy.tree}: the source tree is not clean: a build inside of it left {left}\n" in said
+        path = toy.tree / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert toy.ran() == []
+
+
+@pytest.fixture(scope="module")
+def conf(linux_6_12, tmp_path_factory):
+    return Conf(linux_6_12, "x86", tmp_path_factory.mktemp("conf"))
+
+
+EDITS = {
+    "a choice": (("CONFIG_HZ_250=y", "CONFIG_HZ_100=y"), ("# CONFIG_HZ_100 is not set\n", "")),
+    "a word for a bool": (("CONFIG_SMP=y", "CONFIG_SMP=maybe"),),
+    "letters in a number": (("CONFIG_HZ=250", "CONFIG_HZ=abc"),),
+    "a string without an end": (('CONFIG_DEFAULT_HOSTNAME="toy"', 'CONFIG_DEFAULT_HOSTNAME="toy'),),
+    "an unknown symbol": (("CONFIG_SMP=y", "CONFIG_SMP=y\nCONFIG_NOPE=y"),),
+    "twice": (("CONFIG_SMP=y", "CONFIG_SMP=y\n# CONFIG_SMP is not set"),),
+    "a lost line": (("CONFIG_BLK_DEV_LOOP=m\n", ""),),
+}
+WARNINGS = {
+    # conf's word: ours
+    "symbol value 'maybe' invalid for SMP": "CONFIG_SMP is of type bool and cannot be maybe",
+    "symbol value 'abc' invalid for HZ": "CONFIG_HZ is of type int and cannot be abc",
+    "invalid string found": 'CONFIG_DEFAULT_HOSTNAME is of type string and cannot be "toy',
+    "override: reassigning to symbol SMP": "CONFIG_SMP=n contradicts line",
+    "unknown symbol: NOPE": "no symbol CONFIG_NOPE in this tree",
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edited_configuration_is_made_whole(toy, conf, what):
+    """As the kernel's own `conf --olddefconfig` leaves it, with its warnings; and then nothing is left to do or say."""
+    for old, new in EDITS[what]:
+        toy.configure(old, new)
+    shutil.copy(toy.objdir / ".config", conf.objdir)
+    variables = {"srctree": str(toy.tree), "KERNELVERSION": "6.1.0-toy", "KCONFIG_WARN_UNKNOWN_SYMBOLS": "1"}
+    complaints = conf.run("olddefconfig", **variables)
+    said = toy.doit()
+    assert (toy.objdir / ".config").read_text() == (conf.objdir / ".config").read_text()
+    for theirs, ours in WARNINGS.items():
+        assert (theirs in complaints) == (ours in said), (complaints, said)
+    assert ("warning" in complaints) <= ("warning" in said)
+    assert "warning" not in toy.doit() and toy.ran() == []
 
 
 def test_a_task_that_does_not_exist(built):
@@ -188,7 +294,7 @@ def test_changed_symbol_recompiles_what_mentions_it(toy):
     expected = [f"compile:{os.path.normpath(name)[:-2]}.o" for name in mentions.stdout.splitlines()]
     assert [name for name in ran if name.startswith("compile:")] == sorted(expected) == ["compile:init/version.o"]
     # A string decides nothing about modules; one as long as the old one moves no address, so that the tables stay.
-    others = ["archive:vmlinux.a", "auto_conf", *LINKS]
+    others = ["archive:vmlinux.a", "auto_conf", "config", *LINKS]
     others.remove("assemble:1")
     assert [name for name in ran if not name.startswith("compile:")] == sorted(others)
 

@@ -86,7 +86,7 @@ def _thick(options: argparse.Namespace) -> int:
     found = _configured(options)
     modules = found.modules
     found.save()
-    errors.warn(found.warnings)
+    errors.warn(found.warnings, found.messages)
     if options.explain:
         for path, reason in found.kernel.memory.reasons.items():
             print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)

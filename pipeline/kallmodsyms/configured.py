@@ -100,8 +100,11 @@ class Configured:
 
     @functools.cached_property
     def world(self) -> World:
-        """What the steps of a build see here: `symbol`, `configuration` and `modules` besides what everybody sees."""
+        """What the steps of a build see here: `symbol`, `kconfig`, `configuration` and `modules` besides what everybody
+        sees.
+        """
         return self.ledger.world.under(
+            kconfig=lambda name: self.configuration and kconfig.known_model(self.ledger),
             symbol=lambda name: self.configuration.values.get(name),
             configuration=self._names,
             modules=self._listed,
@@ -140,6 +143,12 @@ class Configured:
 
     @property
     def warnings(self) -> list[str]:
-        """About the ledger, and about the configuration if that was read."""
-        found = self.__dict__.get("configuration")
-        return [*self.ledger.warnings, *(found.warnings if found is not None else ())]
+        """About the ledger; about the configuration and the makefiles, if they were read."""
+        read = (self.__dict__.get(name) for name in ("configuration", "kernel"))
+        return [*self.ledger.warnings, *(warning for found in read if found is not None for warning in found.warnings)]
+
+    @property
+    def messages(self) -> list[str]:
+        """What the makefiles had to say, as far as they were read."""
+        kernel = self.__dict__.get("kernel")
+        return [] if kernel is None else kernel.messages

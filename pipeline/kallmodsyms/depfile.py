@@ -28,6 +28,11 @@ def beside(target: str, suffix: str) -> str:
     return os.path.join(directory, f".{name}{suffix}")
 
 
+def all_beside(target: str) -> tuple[str, ...]:
+    """All that is kept beside a target, if it is there."""
+    return beside(target, ".cmd"), beside(target, ".d")
+
+
 _RECORDED = re.compile(r"^(?:source_\S+ := (\S+)|  ([^\s$]\S*) \\|\S+: \$\(wildcard (\S+)\))$", re.MULTILINE)
 
 

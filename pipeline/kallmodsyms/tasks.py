@@ -18,7 +18,7 @@ from typing import Any
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from kallmodsyms import errors, files, profile, turn, why
+from kallmodsyms import depfile, errors, files, profile, turn, why
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
 from kallmodsyms.plan.image import LISTING
@@ -60,7 +60,17 @@ class Graph:
         self.steps = steps
         self.objdir = chosen.objdir
         self.default = [name for name in steps.default if name in steps.kinds]
-        errors.warn(steps.configured.warnings)
+        self._said: set[str] = set()
+        self.warn()
+
+    def warn(self) -> None:
+        """Print what is odd, and what makefiles tell, each thing once."""
+        found = self.steps.configured
+        warnings, messages = (
+            [text for text in texts if text not in self._said] for texts in (found.warnings, found.messages)
+        )
+        errors.warn(warnings, messages)
+        self._said.update(warnings, messages)
 
     def config(self) -> dict[str, Any]:
         """DOIT_CONFIG."""
@@ -97,7 +107,7 @@ class Graph:
             "targets": [str(self.objdir / path) for path in step.writes],
             "task_dep": [*plan.before(step), *(name for name in step.after if name in plan.steps)],
             "uptodate": [Asked(plan, step.name)],
-            "clean": [] if step.once else True,
+            "clean": [(Removal(self.objdir, step),)] if not step.kept else [],
         }
 
     def summary(self) -> str:
@@ -136,6 +146,25 @@ class Asked:
         return self.reason or "up to date"
 
 
+class Removal:
+    """Removes what a step leaves: what it writes, what is kept beside that, and after a link the images of passes."""
+
+    __signature__ = inspect.Signature()
+
+    def __init__(self, objdir: Path, step: Step) -> None:
+        self.objdir, self.step = objdir, step
+
+    def __call__(self) -> None:
+        names = [path for name in self.step.writes for path in (name, *depfile.all_beside(name))]
+        if self.step.name == "vmlinux":
+            names += [path.name for path in self.objdir.glob(".tmp_vmlinux*")] + ["vmlinux.map"]
+        for name in names:
+            (self.objdir / name).unlink(missing_ok=True)
+
+    def __repr__(self) -> str:
+        return f" remove {' '.join(self.step.writes)}"  # of which doit leaves the first character out
+
+
 class Forgetful:
     """How doit's own records are stored: not at all. The ledger has them, and would not agree with a second one."""
 
@@ -155,11 +184,16 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
 
     graph: Graph
 
+    def initialize(self, tasks: Any, selected: Any) -> None:
+        for name in self.graph.steps.tidy():
+            self.write(f"   {name}: removed, since nothing makes it any more\n")
+
     def skip_uptodate(self, task: Any) -> None:
         pass
 
     def complete_run(self) -> None:
         super().complete_run()
+        self.graph.warn()
         self.graph.steps.configured.save()
         if not self.failures and not self.runtime_errors and sys.exc_info()[0] is None:
             self.write(self.graph.summary())
