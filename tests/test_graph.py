@@ -55,6 +55,71 @@ def test_objects_are_no_modules(toy):
     assert b"{" in toy.output("kallmodsyms") and plain in said.splitlines()
 
 
+@pytest.mark.parametrize("odd", [" ", "'", '"', "$", "\\", "\t"])
+def test_a_tree_that_no_makefile_can_name(odd, tmp_path):
+    """Kbuild refuses spaces, too."""
+    toy = Toy(tmp_path / "toy")
+    toy.tree = toy.tree.rename(tmp_path / f"a{odd}b")
+    assert toy.doit(status=3) == (
+        f"ERROR: {toy.tree}: the path of the source tree has {odd!r} in it, which makefiles take for something else\n"
+        "  move the tree to a place without\n"
+    )
+
+
+@pytest.mark.parametrize("odd", [":", "#", "%", "*?[", ";(&|<`", "é^{~!,+=@"])
+def test_a_tree_of_an_odd_name(built, odd, tmp_path):
+    toy = Toy(tmp_path / "toy")
+    toy.tree = toy.tree.rename(tmp_path / f"a{odd}b")
+    toy.doit()
+    assert toy.output("kallmodsyms").count(b"\t") == built.output("kallmodsyms").count(b"\t") and toy.ran() == []
+
+
+STATE = ("", "null", "\0" * 100, "kallmodsyms ledger\n", None)
+
+
+@pytest.mark.parametrize(
+    "name, state",
+    [*(("ledger", state) for state in STATE), ("clock", "null"), ("clock", None), ("lock", "null"), ("lock", None)],
+    ids=ascii,
+)
+def test_state_that_is_damaged(toy, name, state):
+    """Whatever stands in the place of what is kept: one line, if it matters, and everything is built and found."""
+    made, path = toy.outputs(), toy.objdir / ".kallmodsyms" / name
+    path.unlink()
+    path.mkdir() if state is None else path.write_text(state)
+    said = [line for line in toy.doit().splitlines() if line.startswith("kallmodsyms: ")]
+    assert len(said) <= 1 and (not said or str(path) in said[0]), said
+    assert (name != "ledger" or state == "") <= (said == []), said
+    assert toy.outputs() == made
+    assert state is None or toy.ran() == []
+
+
+@pytest.mark.parametrize("what", ["a file", "a file in it", "a directory for .config"])
+def test_places_that_are_something_else(tmp_path, what):
+    toy = Toy(tmp_path)
+    if what == "a file":
+        toy.objdir.write_text("")
+        assert toy.doit(status=3) == f"ERROR: {toy.objdir}: File exists\n"
+    elif what == "a file in it":
+        toy.objdir.mkdir()
+        (toy.objdir / ".kallmodsyms").write_text("")
+        said = toy.doit()
+        assert f"kallmodsyms: warning: {toy.objdir}/.kallmodsyms/ledger: " in said
+    else:
+        (toy.objdir / ".config").mkdir(parents=True)
+        assert f"{toy.objdir}/.config: cannot be written: Is a directory\n" in toy.doit(status=1)
+
+
+def test_a_build_directory_that_cannot_be_written(tmp_path):
+    toy = Toy(tmp_path)
+    toy.objdir.mkdir()
+    script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", script, toy.objdir, *toy.command()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert f"{toy.objdir}/.config: cannot be written: Read-only file system\n" in done.stdout
+
+
 def test_what_makefiles_say(toy):
     """When a directory is evaluated; make does so each time, and we where something that it reads has changed."""
     toy.edit("fs/Makefile", "obj-y", "$(info hello from fs)\n$(warning mind the gap)\nobj-y", 1)

@@ -64,11 +64,20 @@ class Configured:
         config: Path | None = None,
         keep: bool = True,
     ) -> None:
-        """`keep` is whether the ledger may be written. Raises InputError where one of the places is no directory."""
+        """`keep` is whether the ledger may be written. Raises InputError where one of the places is no directory,
+        or a makefile could not name the tree.
+        """
         self.tree, self.objdir = Path(tree), Path(objdir)
         for place, what in ((self.tree, "source tree"), (self.objdir, "build directory")):
             if not place.is_dir():
                 raise InputError(f"is no directory; it should be the {what}", path=place)
+        odd = re.search(r"""[\s'"$\\]""", os.path.realpath(self.tree))
+        if odd is not None:
+            raise InputError(
+                f"the path of the source tree has {odd[0]!r} in it, which makefiles take for something else",
+                path=self.tree,
+                cure="move the tree to a place without",
+            )
         self.arch = arch or os.environ.get("ARCH") or host_arch()
         self.variables = dict(variables or {})
         self.config = config or self.objdir / ".config"
