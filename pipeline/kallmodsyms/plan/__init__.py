@@ -30,7 +30,7 @@ class Steps:
         existing = chosen.objdir / CONFIG
         config = existing if existing.is_file() or chosen.has_make else chosen.config
         self._has_make = chosen.has_make
-        self.configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.make, config, keep)
+        self.configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.variables, config, keep)
         self.default = ("listing", "times") if chosen.has_make else ("listing", "modules")
         build = Make(chosen, self.configured) if chosen.has_make else Toy(chosen, self.configured)
         self.plan = Plan(Builder(self.configured.ledger, build.world))

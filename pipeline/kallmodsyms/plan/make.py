@@ -255,7 +255,7 @@ class Make:
             *("make", "-C", str(profile.tree)),
             *([] if self._in_the_tree else [f"O={self.objdir}"]),
             f"ARCH={profile.arch}",
-            *(f"{name}={value}" for name, value in sorted(profile.make.items())),
+            *(f"{name}={value}" for name, value in sorted(profile.variables.items())),
             f"-j{profile.jobs or os.cpu_count()}",
             *("--no-print-directory", goal),
             f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',

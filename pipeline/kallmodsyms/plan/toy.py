@@ -104,7 +104,8 @@ class Toy:
             named = next((name for name, there in directory.files.items() if there), None) if directory else None
             raise InputError(f"{target} is to be built, but there is neither {stem}.c nor {stem}.S", path=named)
         flags = shlex.split(kbuild.compile_flags(self.kernel, target, assembler=source.endswith(".S")))
-        command = (*self._words("CC"), f"-Wp,-MMD,{beside(target, '.d')}", *flags, "-c", "-o", target, source)
+        compiler = (*self.profile.launcher, *self._words("CC"))
+        command = (*compiler, f"-Wp,-MMD,{beside(target, '.d')}", *flags, "-c", "-o", target, source)
         return self._command(f"compile:{target}", command, (source,), target)
 
     def _linker_script(self) -> Step:
@@ -137,6 +138,7 @@ class Toy:
     def _command(self, name: str, command: tuple[str, ...], inputs: tuple[str, ...], target: str) -> Step:
         """A step that runs a command, which makes `target` of `inputs`."""
         compiles = beside(target, ".d") in "".join(command)
+        launcher = self.profile.launcher if command[: len(self.profile.launcher)] == self.profile.launcher else ()
         return Step(
             name,
             command,
@@ -144,7 +146,8 @@ class Toy:
             reads=inputs,
             writes=(target,),
             sees=(
-                *self.configured.programs_behind(command[0], compiles),
+                *(("program", name) for name in launcher[:1]),
+                *self.configured.programs_behind(command[len(launcher)], compiles),
                 *(("environment", variable) for variable in ("PATH", *COMPILER_VARIABLES) if compiles),
             ),
             after=("auto_conf",) if compiles else (),
