@@ -14,10 +14,11 @@ OUTPUTS = (".config", "include/config/auto.conf", "include/generated/autoconf.h"
 class Conf:
     """`conf` of `tree` in the build directory `objdir`, made there and given the environment that make gives it.
 
+    variables: of make's command line
     environment: that environment. `make` is told to read a Kconfig file that saves it.
     """
 
-    def __init__(self, tree: Path, arch: str, objdir: Path) -> None:
+    def __init__(self, tree: Path, arch: str, objdir: Path, *variables: str) -> None:
         self.tree = tree
         self.arch = arch
         self.objdir = objdir
@@ -25,7 +26,7 @@ class Conf:
         saved = objdir / "environment"
         spy = objdir / "Kconfig.spy"
         spy.write_text(f'mainmenu "Spy"\n\nsaved := $(shell,env -0 > {saved})\n')
-        make(tree, arch, objdir, "olddefconfig", f"KBUILD_KCONFIG={spy}")
+        make(tree, arch, objdir, "olddefconfig", f"KBUILD_KCONFIG={spy}", *variables)
         pairs = (pair.partition("=") for pair in saved.read_text().split("\0") if pair)
         self.environment = {name: value for name, _, value in pairs}
         self.clear()

@@ -169,6 +169,37 @@ def test_show_json(built):
         assert "".join(f"{line}\n" for line in lines) == run("show", *options, built / "vmlinux")[0]
 
 
+def test_every_address_that_is_listed_is_found(built):
+    listed = [line.split(" ", 1)[0] for line in run("show", "--kallsyms", built / "vmlinux")[0].splitlines()]
+    out, _ = run("lookup", built / "vmlinux", *(f"0x{address}" for address in listed))
+    assert [line.split(" ")[0] for line in out.splitlines()] == listed and "+0x0" in out.splitlines()[-1]
+
+
+def test_relocated_as_a_running_kernel(built, tmp_path):
+    """All symbols but the per-CPU ones move. A copy of another kernel's file is refused, by whatever symbol tells."""
+
+    def moved(by, line):
+        address, rest = line.split(" ", 1)
+        return f"{int(address, 16) + (0 if rest.startswith('A ') else by):016x} {rest}"
+
+    ours = run("show", "--kallsyms", built / "vmlinux")[0].splitlines()
+    # What belongs to a loaded module says nothing, whatever it is called.
+    running = [moved(0x5200000, line) for line in ours] + ["ffffffffc0000000 t minix_fill_super\t[other]"]
+    (tmp_path / "kallsyms").write_text("".join(f"{line}\n" for line in running))
+    show = ["show", "--kallsyms", built / "vmlinux", "--relocate-from", tmp_path / "kallsyms"]
+    assert run(*show)[0].splitlines() == running[:-1]
+    for name in ("minix_fill_super", "_end"):
+        at = next(index for index, line in enumerate(running) if line.endswith(f" {name}"))
+        other = [*running[:at], moved(0x40, running[at]), *running[at + 1 :]]
+        (tmp_path / "kallsyms").write_text("".join(f"{line}\n" for line in other))
+        said = run(*show, status=1)[1]
+        assert said.startswith(f"kallmodsyms: {tmp_path}/kallsyms: is of another kernel: {name} is 0x"), said
+    (tmp_path / "kallsyms").write_text("".join(f"{'0' * 16} {line.split(' ', 1)[1]}\n" for line in ours))
+    assert run(*show, status=1)[1] == (
+        f"kallmodsyms: {tmp_path}/kallsyms: does not say where _text is\n  copy /proc/kallsyms as root\n"
+    )
+
+
 def test_lookup_of_nothing(built):
     out, said = run("lookup", built / "vmlinux", "no_such_symbol", "0xfffffff", status=1)
     assert out == ""
@@ -251,6 +282,29 @@ def test_closed_pipe_is_no_error(built):
         command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
     )
     assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+STREAMS = {
+    # what the shell does with {} : status, what is said
+    "{} --help | true": (0, ""),
+    "{} show {vmlinux} | true": (0, ""),
+    "{} show {vmlinux} >&-": (1, "kallmodsyms: standard output is closed\n"),
+    "{} lookup {vmlinux} _text >&-": (1, "kallmodsyms: standard output is closed\n"),
+    "{} show {vmlinux} -o {file} >&-": (0, ""),
+    "{} show {vmlinux} > /dev/full": (1, "kallmodsyms: output: No space left on device\n"),
+    "{} --help > /dev/full": (1, "kallmodsyms: output: No space left on device\n"),
+    "{} show /nowhere 2>&- | grep -c .": (1, ""),
+}
+
+
+@pytest.mark.parametrize("shell", STREAMS)
+def test_streams_that_are_full_or_gone(built, tmp_path, shell):
+    status, said = STREAMS[shell]
+    program = f"{shlex.quote(sys.executable)} -m kallmodsyms"
+    command = shell.replace("{}", program).format(vmlinux=built / "vmlinux", file=tmp_path / "file")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (status, said)
 
 
 def test_output_that_cannot_be_written(built):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from conf import Conf
 from toy_kit import ROOT, Toy
 
 LINKS = ["assemble:1", "link:1", "listing", "ranges:1", "tables:1", "vmlinux"]
@@ -36,8 +37,206 @@ def test_first_run_runs_every_task(built):
     assert set(built.first) == everything - groups
 
 
-def test_second_run_runs_nothing(built):
-    assert built.ran() == []
+def test_second_run_runs_nothing_and_says_little(built):
+    listing = built.output("kallmodsyms").decode().splitlines()
+    owned = [line for line in listing if "\t" in line]
+    names = {name for line in owned for name in line.split("\t")[1].split()}
+    assert built.doit() == (
+        f"vmlinux      {built.objdir}/vmlinux\n"
+        f"             {len(listing)} symbols, {len(owned)} of them in {len(names)} built-in modules\n"
+        f"listing      {built.objdir}/kallmodsyms\n"
+    )
+
+
+def test_objects_are_no_modules(toy):
+    """Neither in the count of what is attributed, nor in that of modules."""
+    plain = toy.doit().splitlines()[1]
+    said = toy.doit("objects=true")
+    assert b"{" in toy.output("kallmodsyms") and plain in said.splitlines()
+
+
+@pytest.mark.parametrize("odd", [" ", "'", '"', "$", "\\", "\t"])
+def test_a_tree_that_no_makefile_can_name(odd, tmp_path):
+    """Kbuild refuses spaces, too."""
+    toy = Toy(tmp_path / "toy")
+    toy.tree = toy.tree.rename(tmp_path / f"a{odd}b")
+    assert toy.doit(status=3) == (
+        f"ERROR: {toy.tree}: the path of the source tree has {odd!r} in it, which makefiles take for something else\n"
+        "  move the tree to a place without\n"
+    )
+
+
+@pytest.mark.parametrize("odd", [":", "#", "%", "*?[", ";(&|<`", "é^{~!,+=@"])
+def test_a_tree_of_an_odd_name(built, odd, tmp_path):
+    toy = Toy(tmp_path / "toy")
+    toy.tree = toy.tree.rename(tmp_path / f"a{odd}b")
+    toy.doit()
+    assert toy.output("kallmodsyms").count(b"\t") == built.output("kallmodsyms").count(b"\t") and toy.ran() == []
+
+
+STATE = ("", "null", "\0" * 100, "kallmodsyms ledger\n", None)
+
+
+@pytest.mark.parametrize(
+    "name, state",
+    [*(("ledger", state) for state in STATE), ("clock", "null"), ("clock", None), ("lock", "null"), ("lock", None)],
+    ids=ascii,
+)
+def test_state_that_is_damaged(toy, name, state):
+    """Whatever stands in the place of what is kept: one line, if it matters, and everything is built and found."""
+    made, path = toy.outputs(), toy.objdir / ".kallmodsyms" / name
+    path.unlink()
+    path.mkdir() if state is None else path.write_text(state)
+    said = [line for line in toy.doit().splitlines() if line.startswith("kallmodsyms: ")]
+    assert len(said) <= 1 and (not said or str(path) in said[0]), said
+    assert (name != "ledger" or state == "") <= (said == []), said
+    assert toy.outputs() == made
+    assert state is None or toy.ran() == []
+
+
+@pytest.mark.parametrize("what", ["a file", "a file in it", "a directory for .config"])
+def test_places_that_are_something_else(tmp_path, what):
+    toy = Toy(tmp_path)
+    if what == "a file":
+        toy.objdir.write_text("")
+        assert toy.doit(status=3) == f"ERROR: {toy.objdir}: File exists\n"
+    elif what == "a file in it":
+        toy.objdir.mkdir()
+        (toy.objdir / ".kallmodsyms").write_text("")
+        said = toy.doit()
+        assert f"kallmodsyms: warning: {toy.objdir}/.kallmodsyms/ledger: " in said
+    else:
+        (toy.objdir / ".config").mkdir(parents=True)
+        assert f"{toy.objdir}/.config: cannot be written: Is a directory\n" in toy.doit(status=1)
+
+
+def test_a_build_directory_that_cannot_be_written(tmp_path):
+    toy = Toy(tmp_path)
+    toy.objdir.mkdir()
+    script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", script, toy.objdir, *toy.command()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert f"{toy.objdir}/.config: cannot be written: Read-only file system\n" in done.stdout
+
+
+def test_what_makefiles_say(toy):
+    """When a directory is evaluated; make does so each time, and we where something that it reads has changed."""
+    toy.edit("fs/Makefile", "obj-y", "$(info hello from fs)\n$(warning mind the gap)\nobj-y", 1)
+    assert [line for line in toy.doit().splitlines() if "hello" in line or "gap" in line] == [
+        "hello from fs",
+        f"kallmodsyms: warning: {toy.tree}/fs/Makefile:{line_of(toy.tree / 'fs/Makefile', 'gap')}: mind the gap",
+    ]
+    assert toy.ran() == []
+
+
+def line_of(path, text):
+    return 1 + next(number for number, line in enumerate(path.read_text().splitlines()) if text in line)
+
+
+def test_what_nothing_makes_any_more_is_removed(toy):
+    """As a clean build would not have it, but not what somebody else put there."""
+    (toy.objdir / "fs/romfs/super.o").write_text("mine")
+    toy.configure("CONFIG_ROMFS_FS=m", "# CONFIG_ROMFS_FS is not set")
+    said = toy.doit()
+    assert [line.strip() for line in said.splitlines() if "removed" in line] == [
+        f"fs/romfs/{name}: removed, since nothing makes it any more" for name in ("storage.o", "romfs.ko")
+    ]
+    assert [path.name for path in sorted((toy.objdir / "fs/romfs").iterdir())] == [
+        ".super.o.cmd",
+        ".super.o.d",
+        "super.o",
+    ]
+    assert toy.doit().count("\n") == 3
+    (toy.objdir / "fs/romfs/super.o").unlink()
+    assert toy.outputs() == toy.from_nothing()
+    toy.configure("# CONFIG_ROMFS_FS is not set", "CONFIG_ROMFS_FS=y")
+    toy.doit()
+    assert toy.outputs() == toy.from_nothing() and toy.ran() == []
+
+
+def test_clean_leaves_the_configuration_alone(toy):
+    made = toy.outputs()
+    toy.doit("clean")
+    left = [str(path.relative_to(toy.objdir)) for path in toy.objdir.rglob("*") if path.is_file()]
+    assert sorted(left) == [".config", *(f".kallmodsyms/{name}" for name in ("clock", "ledger", "lock"))]
+    toy.doit()
+    assert toy.outputs() == made
+
+
+def test_objects_that_a_module_shares_are_no_disagreement(built):
+    command = [sys.executable, "-m", "kallmodsyms", "thick", "--check", "--arch", "x86"]
+    command += ["--tree", built.tree, "--objdir", built.objdir]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_build_inside_the_tree_and_one_outside_of_it(toy):
+    """Kbuild refuses this too: the headers inside would be read."""
+    inner = Toy.__new__(Toy)
+    inner.directory, inner.tree, inner.objdir, inner.environment = toy.directory, toy.tree, toy.tree, toy.environment
+    inner.doit()
+    assert inner.ran() == []
+    for left in (".config", "include/config", "include/generated"):
+        said = toy.doit(status=3)
+        assert f"{toy.tree}: the source tree is not clean: a build inside of it left {left}\n" in said
+        path = toy.tree / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert toy.ran() == []
+
+
+@pytest.fixture(scope="module")
+def conf(linux_6_12, tmp_path_factory):
+    return Conf(linux_6_12, "x86", tmp_path_factory.mktemp("conf"))
+
+
+EDITS = {
+    "a choice": (("CONFIG_HZ_250=y", "CONFIG_HZ_100=y"), ("# CONFIG_HZ_100 is not set\n", "")),
+    "a word for a bool": (("CONFIG_SMP=y", "CONFIG_SMP=maybe"),),
+    "letters in a number": (("CONFIG_HZ=250", "CONFIG_HZ=abc"),),
+    "a string without an end": (('CONFIG_DEFAULT_HOSTNAME="toy"', 'CONFIG_DEFAULT_HOSTNAME="toy'),),
+    "an unknown symbol": (("CONFIG_SMP=y", "CONFIG_SMP=y\nCONFIG_NOPE=y"),),
+    "twice": (("CONFIG_SMP=y", "CONFIG_SMP=y\n# CONFIG_SMP is not set"),),
+    "a lost line": (("CONFIG_BLK_DEV_LOOP=m\n", ""),),
+}
+WARNINGS = {
+    # conf's word: ours
+    "symbol value 'maybe' invalid for SMP": "CONFIG_SMP is of type bool and cannot be maybe",
+    "symbol value 'abc' invalid for HZ": "CONFIG_HZ is of type int and cannot be abc",
+    "invalid string found": 'CONFIG_DEFAULT_HOSTNAME is of type string and cannot be "toy',
+    "override: reassigning to symbol SMP": "CONFIG_SMP=n contradicts line",
+    "unknown symbol: NOPE": "no symbol CONFIG_NOPE in this tree",
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edited_configuration_is_made_whole(toy, conf, what):
+    """As the kernel's own `conf --olddefconfig` leaves it, with its warnings; and then nothing is left to do or say."""
+    for old, new in EDITS[what]:
+        toy.configure(old, new)
+    shutil.copy(toy.objdir / ".config", conf.objdir)
+    variables = {"srctree": str(toy.tree), "KERNELVERSION": "6.1.0-toy", "KCONFIG_WARN_UNKNOWN_SYMBOLS": "1"}
+    complaints = conf.run("olddefconfig", **variables)
+    said = toy.doit()
+    assert (toy.objdir / ".config").read_text() == (conf.objdir / ".config").read_text()
+    for theirs, ours in WARNINGS.items():
+        assert (theirs in complaints) == (ours in said), (complaints, said)
+    assert ("warning" in complaints) <= ("warning" in said)
+    assert "warning" not in toy.doit() and toy.ran() == []
+
+
+def test_a_task_that_does_not_exist(built):
+    assert built.doit("info", "compile:init/mian.o", status=3).splitlines()[:2] == [
+        "ERROR: compile:init/mian.o is no task",
+        "  did you mean compile:init/main.o or compile:init/version.o or compile:init/do_mounts.o?",
+    ]
+    assert "nonsense" in built.doit("nonsense", status=3)
+
+
+def test_paths_start_where_the_user_stands(tmp_path):
+    command = [sys.executable, "-m", "doit", "-f", ROOT / "dodo.py", "objdir=here", "config"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "here/.config").exists()
 
 
 def test_two_processes_build_the_same_bytes(built, tmp_path):
@@ -115,6 +314,24 @@ def test_edit_under_a_restored_mtime_is_seen(toy):
     assert toy.ran() == ["compile:fs/minix/inode.o"]
 
 
+def test_a_clock_that_jumps(toy):
+    """Sources from the future, a map that is older than its objects: content decides, and what is asked for is made."""
+    made = toy.outputs()
+    for path in (toy.tree / "fs/minix/inode.c", toy.objdir / "fs/minix/bitmap.o", toy.objdir / ".config"):
+        os.utime(path, (2051222400, 2051222400))  # 2035
+    for path in toy.objdir.glob(".tmp_vmlinux*.map"):
+        os.utime(path, (1, 1))
+    assert toy.ran() == []
+    (toy.objdir / ".tmp_vmlinux1.ranges").unlink()
+    assert toy.ran() == ["ranges:1"]
+    (toy.objdir / "vmlinux").unlink()
+    assert toy.ran() == ["vmlinux"] and toy.ran() == [] and toy.outputs() == made
+    toy.edit("fs/minix/inode.c", "\n#include", "\nint toy_edited;\n#include")
+    os.utime(toy.tree / "fs/minix/inode.c", (2051222400, 2051222400))
+    assert "compile:fs/minix/inode.o" in toy.ran() and toy.ran() == []
+    assert toy.outputs() == toy.from_nothing()
+
+
 def test_damaged_target_is_made_again(toy):
     (toy.objdir / "fs/minix/inode.o").write_bytes(b"rubbish")
     assert toy.ran() == ["compile:fs/minix/inode.o"]
@@ -142,7 +359,7 @@ def test_changed_symbol_recompiles_what_mentions_it(toy):
     expected = [f"compile:{os.path.normpath(name)[:-2]}.o" for name in mentions.stdout.splitlines()]
     assert [name for name in ran if name.startswith("compile:")] == sorted(expected) == ["compile:init/version.o"]
     # A string decides nothing about modules; one as long as the old one moves no address, so that the tables stay.
-    others = ["archive:vmlinux.a", "auto_conf", *LINKS]
+    others = ["archive:vmlinux.a", "auto_conf", "config", *LINKS]
     others.remove("assemble:1")
     assert [name for name in ran if not name.startswith("compile:")] == sorted(others)
 

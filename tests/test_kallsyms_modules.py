@@ -444,6 +444,36 @@ def test_lookup_past_the_last_section(tmp_path):
     _, _, made = attributed(LOOKUP_ROWS, [], base_relative=True)
     decoded = reader.read(image_with_text(made, tmp_path))
     assert [one.symbol.name for one in decoded.lookup(TEXT + 0x7F)] == ["next"] and decoded.lookup(TEXT + 0x80) == []
+    assert decoded.lookup(2**64 - 1) == decoded.lookup(2**64) == []
+
+
+def test_lookup_of_a_label_at_the_end_of_a_section(tmp_path):
+    """It is in no section, but it is listed there."""
+    _, _, made = attributed([*LOOKUP_ROWS, (TEXT + 0x80, "T", "_etext", 0)], [], base_relative=True)
+    decoded = reader.read(image_with_text(made, tmp_path))
+    assert [(one.symbol.name, one.offset) for one in decoded.lookup(TEXT + 0x80)] == [("_etext", 0)]
+    assert decoded.lookup(TEXT + 0x81) == []
+
+
+@pytest.mark.parametrize(
+    "query, found",
+    [
+        ("add", None),  # 0xadd is an address of this image
+        ("deadbeef", None),
+        ("0xadd", b"0000000000000add low+0x5cd\n"),
+        ("add0", b"000000000000add0 low+0xa8c0\n"),
+        ("0000add0", b"000000000000add0 low+0xa8c0\n"),
+        ("low", b"0000000000000510 t low\n"),
+    ],
+)
+def test_what_is_an_address_and_what_a_name(query, found):
+    nothing = np.zeros(0, np.uint64)
+    kallsyms = listing.Kallsyms(
+        bits=64, addresses=np.array([0x510], np.uint64), absolute=np.zeros(1, np.bool_), sizes=None, types=b"t",
+        names=[b"low"], lists=((),), of_symbols=np.zeros(1, np.int64), runs=nothing, of_runs=nothing.astype(np.int64),
+        has_modules=False, sections=((0, 0x10000),), objects={},
+    )  # fmt: skip
+    assert listing.lookup(kallsyms, [query]) == ((b"", [query]) if found is None else (found, []))
 
 
 def test_lookup_of_names(tmp_path):

@@ -353,7 +353,7 @@ CONFIGURATIONS = {
     "what makes a header": ({"LOCALVERSION": '"-x"'}, ["make"]),
 }
 """Symbols and their new values; which tasks run besides those that any of this may lead to."""
-CONFIGURED = ("auto_conf", "directories", *LINKED, "times")
+CONFIGURED = ("config", "auto_conf", "directories", *LINKED, "times")
 QUICKLY = ("a driver becomes a module", "a driver comes", "a flag", "a symbol that nothing mentions")
 
 

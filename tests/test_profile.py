@@ -37,6 +37,28 @@ def test_overrides_win(root):
     assert (made.objdir, made.jobs, made.make) == (Path("/elsewhere"), 5, {"LLVM": "0", "V": "1"})
 
 
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("launcher: nowhere -x\n", "the program nowhere is not on the PATH"),
+        ("launcher: env 'x\n", "'launcher' is not what a shell would take for words: No closing quotation"),
+    ],
+)
+def test_a_launcher_that_cannot_be(root, text, problem):
+    with pytest.raises(InputError) as caught:
+        load(root, GOOD + text)
+    assert str(caught.value) == f"{root}/p.yaml:5: {problem}\n    {text.strip()}"
+
+
+def test_paths_start_where_the_user_stands(root):
+    """Those of the command line; those of the file start at the repository."""
+    (root / "here/tree").mkdir(parents=True)
+    (root / "here/tree/Makefile").touch()
+    (root / "p.yaml").write_text(GOOD)
+    made = profile.load("p.yaml", root, {"tree": "tree", "objdir": "../out"}, root / "here")
+    assert made.tree == root / "here/tree" and made.objdir.resolve() == root / "out" and made.config == root / "seed"
+
+
 def test_make_is_probed(root):
     assert not load(root, GOOD).has_make
     (root / "tree/scripts").mkdir()
@@ -49,7 +71,7 @@ def test_make_is_probed(root):
     [
         (GOOD + "colour: blue\n", {},
          "{p}:5: unknown key 'colour'\n    colour: blue\n"
-         "  keys are: tree objdir arch config base make jobs sizes objects modules provider"),
+         "  keys are: tree objdir arch config base make launcher jobs sizes objects modules provider"),
         (GOOD.replace("arch: x86\n", ""), {}, "{p}: 'arch' is missing\n  add it to the file, or say `doit arch=…`"),
         (GOOD.replace(" x86", ""), {},
          "{p}:3: 'arch' is missing\n    arch: None\n  add it to the file, or say `doit arch=…`"),
@@ -60,8 +82,14 @@ def test_make_is_probed(root):
         ("- tree\n", {}, "{p}: a profile must be a mapping of keys to values"),
         ("tree: [\n", {}, "{p}:2: not valid YAML: expected the node content, but found '<stream end>'"),
         (GOOD, {"colour": "blue"},
-         "unknown setting colour=blue\n"
-         "  settings are: tree objdir arch config base make jobs sizes objects modules provider, and MAKE_VARIABLES"),
+         "unknown setting colour=blue\n"  # near to nothing
+         "  settings are: tree objdir arch config base make launcher jobs sizes objects modules provider, and "
+         "MAKE_VARIABLES"),
+        *((GOOD, {near: "x"},
+           f"unknown setting {near}=x\n  did you mean {meant}=x? settings are: tree objdir arch config base make "
+           "launcher jobs sizes objects modules provider, and MAKE_VARIABLES")
+          for near, meant in (("OBJDIR", "objdir"), ("TREE", "tree"), ("PROFILE", "profile"), ("ARCH", "arch"),
+                              ("objdri", "objdir"), ("Jobs", "jobs"))),
         (GOOD.replace("tree: tree", "tree: gone"), {},
          "{p}:1: {root}/gone is not a kernel tree: it has no Makefile\n    tree: gone\n"
          "  unpack one, or say `doit tree=DIR`"),

@@ -171,6 +171,7 @@ ROWS = {
         "CONFIG_BLK_DEV_LOOP was m and is y",
         [
             "auto_conf",
+            "config",
             "compile:drivers/block/loop_main.o",
             "compile:drivers/block/sector.o",
             "modules_thick",
@@ -182,14 +183,19 @@ ROWS = {
         lambda toy: toy.configure("CONFIG_BLK_DEV_LOOP=m", "# CONFIG_BLK_DEV_LOOP is not set"),
         "tristate_conf",
         "CONFIG_BLK_DEV_LOOP was m and is n",
-        ["auto_conf", "compile:drivers/block/sector.o", "tristate_conf"],  # its command names the modules that share it
+        [
+            "auto_conf",
+            "compile:drivers/block/sector.o",
+            "config",
+            "tristate_conf",
+        ],  # its command names the modules that share it
     ),
     "a string": (
         lambda toy: toy.configure('CONFIG_DEFAULT_HOSTNAME="toy"', 'CONFIG_DEFAULT_HOSTNAME="a longer name"'),
         "compile:init/version.o",
         "CONFIG_DEFAULT_HOSTNAME was toy and is a longer name",
         # Addresses move, names and sizes stay: the room for the tables is what it was.
-        ["auto_conf", "compile:init/version.o", *(task for task in RELINK if task != "assemble:1")],
+        ["auto_conf", "compile:init/version.o", "config", *(task for task in RELINK if task != "assemble:1")],
     ),
     "a program": (
         lambda toy: compiler(toy, 'exec /usr/bin/gcc "$@"'),

@@ -59,17 +59,17 @@ class Toy:
         assert done.returncode == (answer != "up to date")
         return None if answer == "up to date" else answer
 
-    def edit(self, name: str, old: str, new: str) -> None:
-        self._replace(self.tree / name, old, new)
+    def edit(self, name: str, old: str, new: str, times: int = -1) -> None:
+        self._replace(self.tree / name, old, new, times)
 
     def configure(self, old: str, new: str) -> None:
         self._replace(self.objdir / ".config", old, new)
 
     @staticmethod
-    def _replace(path: Path, old: str, new: str) -> None:
+    def _replace(path: Path, old: str, new: str, times: int = -1) -> None:
         text = path.read_text()
         assert old in text
-        path.write_text(text.replace(old, new))
+        path.write_text(text.replace(old, new, times))
 
     def output(self, name: str) -> bytes:
         return (self.objdir / name).read_bytes()

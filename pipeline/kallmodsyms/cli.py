@@ -31,9 +31,15 @@ def command() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as we run): or print() takes standard output
     try:
-        return options.run(options) or 0
+        try:
+            options = _parser().parse_args(arguments)
+            return options.run(options) or 0
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # while there is somebody to say what is wrong with it
     except InputError as error:
         print(f"kallmodsyms: {error}", file=sys.stderr)
         return 1
@@ -80,7 +86,7 @@ def _thick(options: argparse.Namespace) -> int:
     found = _configured(options)
     modules = found.modules
     found.save()
-    errors.warn(found.warnings)
+    errors.warn(found.warnings, found.messages)
     if options.explain:
         for path, reason in found.kernel.memory.reasons.items():
             print(f"kallmodsyms: {path} is evaluated: {reason}", file=sys.stderr)
@@ -130,13 +136,13 @@ def _tables(options: argparse.Namespace) -> None:
     if options.format == "text":
         _deliver(options, assembly.text(made))
         return
-    if options.output is None:
+    if options.output in (None, "-"):
         raise InputError(
             "--format=incbin writes two files", cure="say where with -o FILE.s; the binary goes to FILE.s.bin"
         )
     source, data = assembly.blob(made, f"{options.output}.bin")
-    files.write(f"{options.output}.bin", data)
-    files.write(options.output, source)
+    files.deliver(f"{options.output}.bin", data)
+    files.deliver(options.output, source)
 
 
 def _link(options: argparse.Namespace) -> None:
@@ -161,7 +167,7 @@ def _lookup(options: argparse.Namespace) -> int:
     from kallmodsyms.kallsyms import listing, reader
 
     text, missing = listing.lookup(reader.read(options.vmlinux), options.what)
-    sys.stdout.buffer.write(text)
+    _print(text)
     for what in missing:
         print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
     return 1 if missing else 0
@@ -187,12 +193,18 @@ def _boot(options: argparse.Namespace) -> None:
 
 
 def _deliver(options: argparse.Namespace, text: str | bytes) -> None:
-    """Write an output where `-o` says; without it, to standard output."""
-    if options.output is not None:
-        files.write(options.output, text)
+    """Write an output where `-o` says; without it, or with `-`, to standard output."""
+    if options.output not in (None, "-"):
+        files.deliver(options.output, text)
     else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+        _print(text)
+
+
+def _print(text: str | bytes) -> None:
+    if sys.stdout is None:
+        raise InputError("standard output is closed")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(files.encoded(text))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -385,7 +397,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("vmlinux", metavar="VMLINUX")
     sub.add_argument(
-        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal with or without 0x, or a symbol's name"
+        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal, if need be with 0x, or a symbol's name"
     )
 
     sub = command(

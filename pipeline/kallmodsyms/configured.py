@@ -64,11 +64,20 @@ class Configured:
         config: Path | None = None,
         keep: bool = True,
     ) -> None:
-        """`keep` is whether the ledger may be written. Raises InputError where one of the places is no directory."""
+        """`keep` is whether the ledger may be written. Raises InputError where one of the places is no directory,
+        or a makefile could not name the tree.
+        """
         self.tree, self.objdir = Path(tree), Path(objdir)
         for place, what in ((self.tree, "source tree"), (self.objdir, "build directory")):
             if not place.is_dir():
                 raise InputError(f"is no directory; it should be the {what}", path=place)
+        odd = re.search(r"""[\s'"$\\]""", os.path.realpath(self.tree))
+        if odd is not None:
+            raise InputError(
+                f"the path of the source tree has {odd[0]!r} in it, which makefiles take for something else",
+                path=self.tree,
+                cure="move the tree to a place without",
+            )
         self.arch = arch or os.environ.get("ARCH") or host_arch()
         self.variables = dict(variables or {})
         self.config = config or self.objdir / ".config"
@@ -100,8 +109,11 @@ class Configured:
 
     @functools.cached_property
     def world(self) -> World:
-        """What the steps of a build see here: `symbol`, `configuration` and `modules` besides what everybody sees."""
+        """What the steps of a build see here: `symbol`, `kconfig`, `configuration` and `modules` besides what everybody
+        sees.
+        """
         return self.ledger.world.under(
+            kconfig=lambda name: self.configuration and kconfig.known_model(self.ledger),
             symbol=lambda name: self.configuration.values.get(name),
             configuration=self._names,
             modules=self._listed,
@@ -140,6 +152,12 @@ class Configured:
 
     @property
     def warnings(self) -> list[str]:
-        """About the ledger, and about the configuration if that was read."""
-        found = self.__dict__.get("configuration")
-        return [*self.ledger.warnings, *(found.warnings if found is not None else ())]
+        """About the ledger; about the configuration and the makefiles, if they were read."""
+        read = (self.__dict__.get(name) for name in ("configuration", "kernel"))
+        return [*self.ledger.warnings, *(warning for found in read if found is not None for warning in found.warnings)]
+
+    @property
+    def messages(self) -> list[str]:
+        """What the makefiles had to say, as far as they were read."""
+        kernel = self.__dict__.get("kernel")
+        return [] if kernel is None else kernel.messages

@@ -30,6 +30,11 @@ def beside(target: str, suffix: str) -> str:
     return os.path.join(directory, f".{name}{suffix}")
 
 
+def all_beside(target: str) -> tuple[str, ...]:
+    """All that is kept beside a target, if it is there."""
+    return beside(target, ".cmd"), beside(target, ".d")
+
+
 class Recorded(NamedTuple):
     """What a `.cmd` file of Kbuild says.
 

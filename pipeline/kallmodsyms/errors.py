@@ -47,7 +47,9 @@ class InputError(Exception):
         return "\n".join(lines)
 
 
-def warn(warnings: Iterable[str]) -> None:
-    """Print a line for each of the warnings on standard error."""
+def warn(warnings: Iterable[str], messages: Iterable[str] = ()) -> None:
+    """Print a line for each of the warnings on standard error; and before them, as they are, what makefiles told."""
+    for message in messages:
+        print(message, file=sys.stderr)
     for warning in warnings:
         print(f"kallmodsyms: warning: {warning}", file=sys.stderr, flush=True)

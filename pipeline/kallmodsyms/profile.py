@@ -9,7 +9,9 @@ config: toy_kernel/arch/x86/configs/defconfig
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ class Profile:
     base: for a tree with a make of its own: the configuration target that `config` is merged into (`tinyconfig`,
         `defconfig`)
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
+    launcher: what goes before each compiler that makes an object: `ccache`, `distcc`; with options, if need be
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
     sizes: how symbol sizes are stored: `compact`, `dense` or `none`
     objects: whether symbols of one name and one module are told apart by their objects
@@ -48,11 +51,26 @@ class Profile:
     config: Path
     base: str = "defconfig"
     make: Mapping[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
     jobs: int = 0
     sizes: str = "compact"
     objects: bool = False
     modules: bool = True
     provider: bool = True
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What make's command line says, with the launcher before the compilers.
+
+        They are called as the top Makefile of 6.1 does, by LLVM and CROSS_COMPILE; make could not expand these words
+        itself, since LLVM_SUFFIX is not handed on to the makes below.
+        """
+        if not self.launcher or not self.has_make:
+            return self.make  # what has no make of its own is compiled by our tasks, which know the launcher
+        llvm, cross = (self.make.get(name, os.environ.get(name, "")) for name in ("LLVM", "CROSS_COMPILE"))
+        clang = f"{llvm}clang" if llvm.endswith("/") else f"clang{llvm}" if llvm.startswith("-") else "clang"
+        named = {"CC": clang if llvm else f"{cross}gcc", "HOSTCC": clang if llvm else "gcc", **self.make}
+        return {**self.make, **{name: f"{shlex.join(self.launcher)} {named[name]}" for name in ("CC", "HOSTCC")}}
 
     @property
     def has_make(self) -> bool:
@@ -64,17 +82,18 @@ DEFAULT = "config/toy.yaml"
 _KEYS = [field.name for field in dataclasses.fields(Profile) if field.name != "path"]
 
 
-def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str]) -> Profile:
+def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str], here: Path | None = None) -> Profile:
     """The profile in `path`, with `overrides` in place of what it says.
 
-    root: the directory that relative paths start from, those of `overrides` too
+    root: the directory that relative paths start from
     overrides: `key=value` words of the command line; a key that no profile has is a make variable where it is in upper
         case
+    here: where relative paths in `overrides` start, if not at `root`
 
     Raises InputError naming the file and, where it can, the line: unknown or missing key, wrong type, absent tree or
         tool.
     """
-    found = _Settings(root / path, root)
+    found = _Settings(root / path, root, here or root)
     found.override(overrides)
     profile = Profile(
         path=root / path,
@@ -84,6 +103,7 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str])
         config=found.path("config"),
         base=found.text("base", "defconfig"),
         make=found.make,
+        launcher=found.words("launcher"),
         jobs=found.number("jobs", 0),
         sizes=found.choice("sizes", SIZES),
         objects=found.switch("objects", False),
@@ -105,8 +125,8 @@ class _Settings:
     InputError.
     """
 
-    def __init__(self, file: Path, root: Path) -> None:
-        self.file, self.root = file, root
+    def __init__(self, file: Path, root: Path, here: Path) -> None:
+        self.file, self.root, self.here = file, root, here
         self.values, self.lines = _parse(file)
         make = self.values.pop("make", None)
         if make is not None and not isinstance(make, dict):
@@ -121,10 +141,12 @@ class _Settings:
             if key in _KEYS and key != "make":
                 self.values[key] = value
                 self.lines.pop(key, None)
-            elif key.isupper():
+            elif key.isupper() and key.lower() not in (*_KEYS, "profile"):
                 self.make[key] = value
             else:
-                cure = f"settings are: {' '.join(_KEYS)}, and MAKE_VARIABLES"
+                near = difflib.get_close_matches(key.lower(), ["profile", *_KEYS], 1)
+                meant = f"did you mean {near[0]}={value}? " if near else ""
+                cure = f"{meant}settings are: {' '.join(_KEYS)}, and MAKE_VARIABLES"
                 raise InputError(f"unknown setting {key}={value}", cure=cure)
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -133,8 +155,18 @@ class _Settings:
             raise self.wrong(key, f"'{key}' is missing", f"add it to the file, or say `doit {key}=…`")
         return str(value)
 
+    def words(self, key: str) -> tuple[str, ...]:
+        try:
+            words = tuple(shlex.split(self.text(key))) if key in self.values else ()
+        except ValueError as error:
+            raise self.wrong(key, f"'{key}' is not what a shell would take for words: {error}") from None
+        if words and shutil.which(words[0]) is None:
+            raise self.wrong(key, f"the program {words[0]} is not on the PATH")
+        return words
+
     def path(self, key: str) -> Path:
-        return self.root / os.path.expanduser(self.text(key))
+        text = os.path.expanduser(self.text(key))
+        return (self.root if key in self.lines else self.here) / text
 
     def number(self, key: str, default: int) -> int:
         try:

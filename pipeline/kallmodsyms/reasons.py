@@ -22,6 +22,8 @@ def difference(fact: Seen, now: Value) -> str:
         return f"the names of the files in {name} changed"
     if kind == "folder":
         return f"something in {name} {'vanished' if now is None else CHANGED if old == CHANGED else 'changed'}"
+    if kind == "kconfig":
+        return "what the Kconfig files say changed"
     if kind == "code":
         files = zip(name.split(), old, now, strict=True)
         return f"{next(file for file, one, other in files if one != other)} of kallmodsyms, which does this, changed"

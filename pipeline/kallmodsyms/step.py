@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from kallmodsyms import code
+from kallmodsyms import code, depfile
 from kallmodsyms.facts import CHANGED, Fact, Value, World
 from kallmodsyms.ledger import Done, Ledger
 
@@ -37,7 +38,8 @@ class Step:
     modules: of this package, that do the work; none for what an outside program does
     after: steps that come before, although it reads nothing of theirs
     follows: steps whose outputs it reads, or that decide whether it must run, besides the writers of `reads`
-    once: it runs only where an output does not exist
+    once: it runs only where an output does not exist: another step makes that on its way
+    kept: what it writes is the user's, too, and stays where the rest is removed
     always: why it runs each time, if it does
     """
 
@@ -52,6 +54,7 @@ class Step:
     after: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
     once: bool = False
+    kept: bool = False
     always: str | None = None
 
     @property
@@ -173,6 +176,23 @@ class Plan:
                     return cause if cause.startswith("undecided") else f"undecided until {earlier} ran: {cause}"
             self._settled.add(name)
         return reason
+
+    def tidy(self) -> list[str]:
+        """Remove the files of steps that are gone, unless somebody else makes or changed them; their names."""
+        ledger, world = self.builder.ledger, self.builder.world
+        written = {name: ledger.writes(name) for name in ledger.steps if name not in self.steps}
+        gone = {name: facts for name, facts in written.items() if any(fact.kind == "file" for fact in facts)}
+        left = dict.fromkeys(fact for facts in gone.values() for fact in facts if fact.name not in self.writers)
+        found = [
+            fact.name for fact in left if fact.value is not None and world.look(fact.kind, fact.name) == fact.value
+        ]
+        for name in found:
+            for path in (name, *depfile.all_beside(name)):
+                Path(world.files.path(path)).unlink(missing_ok=True)
+        if gone:
+            world.forget(*found)
+            ledger.append((), gone)
+        return found
 
     def run(self, name: str) -> None:
         """Run a step."""

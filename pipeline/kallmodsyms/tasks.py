@@ -8,29 +8,45 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from kallmodsyms import errors, files, profile
+from kallmodsyms import depfile, errors, files, profile, turn, why
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
 from kallmodsyms.plan.image import LISTING
 from kallmodsyms.step import Plan, Step
 
+_LOOKING = ("list", "info", "help", "tabcompletion")
+"""Commands of doit that build nothing."""
+
 
 def graph(dodo: str) -> Graph:
     """The graph that doit's command line asks for. `dodo` is the dodo file."""
-    from doit import doit_cmd
+    from doit import doit_cmd, get_initial_workdir
 
+    sys.excepthook = _without_traceback
     # doit.get_var wants names; a word that nobody asks for must not pass in silence.
     words = dict(doit_cmd._CMDLINE_VARS or {})
+    asked = [word for word in sys.argv[1:] if word[:1] != "-" and "=" not in word]
+    repository, here = Path(dodo).resolve().parent, Path(get_initial_workdir())
+    path = here / words.pop("profile") if "profile" in words else repository / profile.DEFAULT
     try:
-        chosen = profile.load(words.pop("profile", profile.DEFAULT), Path(dodo).resolve().parent, words)
-        return Graph(Steps(chosen), chosen)
+        chosen = profile.load(path, repository, words, here)
+        if asked[:1] not in ([command] for command in _LOOKING):
+            turn.take(chosen.objdir)
+        steps = Steps(chosen)
+        if asked[:1] == ["info"]:
+            for name in asked[1:]:  # doit itself would go on, and stumble
+                why.known(name, [*steps.plan.steps, *steps.kinds])
+        return Graph(steps, chosen)
     except InputError as error:
         raise InvalidDodoFile(str(error)) from None
     except OSError as error:
@@ -44,7 +60,17 @@ class Graph:
         self.steps = steps
         self.objdir = chosen.objdir
         self.default = [name for name in steps.default if name in steps.kinds]
-        errors.warn(steps.configured.warnings)
+        self._said: set[str] = set()
+        self.warn()
+
+    def warn(self) -> None:
+        """Print what is odd, and what makefiles tell, each thing once."""
+        found = self.steps.configured
+        warnings, messages = (
+            [text for text in texts if text not in self._said] for texts in (found.warnings, found.messages)
+        )
+        errors.warn(warnings, messages)
+        self._said.update(warnings, messages)
 
     def config(self) -> dict[str, Any]:
         """DOIT_CONFIG."""
@@ -81,7 +107,7 @@ class Graph:
             "targets": [str(self.objdir / path) for path in step.writes],
             "task_dep": [*plan.before(step), *(name for name in step.after if name in plan.steps)],
             "uptodate": [Asked(plan, step.name)],
-            "clean": [] if step.once else True,
+            "clean": [(Removal(self.objdir, step),)] if not step.kept else [],
         }
 
     def summary(self) -> str:
@@ -90,8 +116,9 @@ class Graph:
         if not listing.is_file():
             return ""
         lines = files.read_text(listing).splitlines()
-        owned = [line for line in lines if "\t" in line]
-        modules = {name for line in owned for name in line.split("\t")[1].split()}
+        # Behind the modules in brackets there may be an object in braces.
+        owned = [names for line in lines if (names := re.findall(r"\[(\S+)\]", line.partition("\t")[2]))]
+        modules = {name for names in owned for name in names}
         return (
             f"vmlinux      {self.objdir / 'vmlinux'}\n"
             f"             {len(lines)} symbols, {len(owned)} of them in {len(modules)} built-in modules\n"
@@ -119,6 +146,25 @@ class Asked:
         return self.reason or "up to date"
 
 
+class Removal:
+    """Removes what a step leaves: what it writes, what is kept beside that, and after a link the images of passes."""
+
+    __signature__ = inspect.Signature()
+
+    def __init__(self, objdir: Path, step: Step) -> None:
+        self.objdir, self.step = objdir, step
+
+    def __call__(self) -> None:
+        names = [path for name in self.step.writes for path in (name, *depfile.all_beside(name))]
+        if self.step.name == "vmlinux":
+            names += [path.name for path in self.objdir.glob(".tmp_vmlinux*")] + ["vmlinux.map"]
+        for name in names:
+            (self.objdir / name).unlink(missing_ok=True)
+
+    def __repr__(self) -> str:
+        return f" remove {' '.join(self.step.writes)}"  # of which doit leaves the first character out
+
+
 class Forgetful:
     """How doit's own records are stored: not at all. The ledger has them, and would not agree with a second one."""
 
@@ -132,14 +178,24 @@ class Forgetful:
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
-    """doit's own console output, and at the end of a run that succeeded what was built and where."""
+    """doit's own console output without what is up to date, and at the end of a run that succeeded what was built and
+    where.
+    """
 
     graph: Graph
 
+    def initialize(self, tasks: Any, selected: Any) -> None:
+        for name in self.graph.steps.tidy():
+            self.write(f"   {name}: removed, since nothing makes it any more\n")
+
+    def skip_uptodate(self, task: Any) -> None:
+        pass
+
     def complete_run(self) -> None:
         super().complete_run()
+        self.graph.warn()
         self.graph.steps.configured.save()
-        if not self.failures and not self.runtime_errors:
+        if not self.failures and not self.runtime_errors and sys.exc_info()[0] is None:
             self.write(self.graph.summary())
 
 
@@ -151,3 +207,11 @@ def _perform(plan: Plan, name: str) -> TaskFailed | None:
     except OSError as error:
         return TaskFailed(f"{error.filename or 'output'}: {error.strerror}")
     return None
+
+
+def _without_traceback(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """sys.excepthook: who interrupts us knows where."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("kallmodsyms: interrupted; what is done is kept", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, where)

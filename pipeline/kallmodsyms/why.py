@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable
 
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
@@ -27,6 +28,20 @@ def answer(steps: Steps, what: str) -> str | None:
         return kernel.memory.reasons.get(os.path.normpath(what))
     if kernel.directory_of(path) is not None:
         return plan.why("make" if "make" in plan.steps else "vmlinux")  # of a real tree: nothing makes it alone
-    near = difflib.get_close_matches(what, [*plan.steps, *plan.writers, *kernel.directories], 3, 0.6)
-    cure = f"did you mean {' or '.join(near)}?" if near else "doit list --all names the tasks"
-    raise InputError(f"{what} is no task, no directory that is built, and no file that a task makes", cure=cure)
+    raise _unknown(
+        f"{what} is no task, no directory that is built, and no file that a task makes",
+        what,
+        [*plan.steps, *plan.writers, *kernel.directories],
+    )
+
+
+def known(name: str, tasks: Iterable[str]) -> None:
+    """Raise InputError, with names that are near, unless `name` is one of the tasks."""
+    found = list(tasks)
+    if name not in found:
+        raise _unknown(f"{name} is no task", name, found)
+
+
+def _unknown(problem: str, name: str, names: Iterable[str]) -> InputError:
+    near = difflib.get_close_matches(name, names, 3, 0.6)
+    return InputError(problem, cure=f"did you mean {' or '.join(near)}?" if near else "doit list --all names the tasks")

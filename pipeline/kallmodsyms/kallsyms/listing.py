@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from kallmodsyms import files
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import ModuleList
+
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|(?=[a-fA-F]*[0-9]|.{8})[0-9a-fA-F]+")
 
 
 class Row(NamedTuple):
@@ -170,12 +173,31 @@ class Kallsyms:
     def relocated(self, running: str | os.PathLike[str]) -> Kallsyms:
         """These symbols at the addresses of a running kernel; `running` is a copy of its /proc/kallsyms, made as root.
 
-        Raises InputError if the file cannot be read, or does not say where `_text` is.
+        Raises InputError if the file cannot be read, does not say where `_text` is, or is of another kernel: all of it
+        moves by one distance, but for per-CPU symbols, so that a name which moved by another tells.
         """
-        found = re.search(rb"^([0-9a-f]+) \S _text$", files.read_bytes(running), re.MULTILINE)
-        if found is None or not int(found[1], 16) or b"_text" not in self.names:
+        # Symbols of loaded modules, and of what the kernel made while it ran, have a tab and a name in brackets.
+        lines = re.findall(rb"^([0-9a-f]+) \S ([^\s\[]+)$", files.read_bytes(running), re.MULTILINE)
+        there = {name: int(address, 16) for address, name in lines}
+        here = {
+            name: address
+            for name, address, fixed in zip(self.names, self.addresses.tolist(), self.absolute.tolist(), strict=True)
+            if not fixed
+        }
+        if not there.get(b"_text") or b"_text" not in here:
             raise InputError("does not say where _text is", path=running, cure="copy /proc/kallsyms as root")
-        distance = (int(found[1], 16) - int(self.addresses[self.names.index(b"_text")])) % 2**64
+        distance = (there[b"_text"] - here[b"_text"]) % 2**64
+        ours, theirs = Counter(self.names), Counter(name for _, name in lines)
+        for name, address in here.items():
+            if ours[name] == theirs[name] == 1 and (there[name] - address - distance) % 2**self.bits:
+                places = (
+                    f"{there[name] - there[b'_text']:#x} behind _text there, and {address - here[b'_text']:#x} here"
+                )
+                raise InputError(
+                    f"is of another kernel: {name.decode('utf-8', 'replace')} is {places}",
+                    path=running,
+                    cure="take the vmlinux of the kernel that was running",
+                )
         moved = self.addresses + np.uint64(distance) & np.uint64(2**self.bits - 1)
         return replace(self, addresses=np.where(self.absolute, self.addresses, moved))
 
@@ -185,15 +207,18 @@ class Kallsyms:
         An address is looked up as in the kernel (`kallmodsyms_lookup` in runtime/). Of the symbols at the highest
         address that is not above it, the first one whose bytes reach it is the answer, or else the first one. So in
         padding, or behind a label without a size, the offset is not below the symbol's size. An address in no section
-        is in no symbol.
+        is in no symbol, unless one begins there: a label at the end of a section.
         """
         if isinstance(what, str):
             found = map(self.symbol, self._by_name.get(what.encode("utf-8", "surrogateescape"), ()))
             return [Found(symbol, 0, symbol.modules) for symbol in found]
-        if not any(start <= what < end for start, end in self.sections):
+        if what >= 2**64:
             return []
         behind = int(np.searchsorted(self.addresses, np.uint64(what), side="right"))
         if not behind:
+            return []
+        inside = any(start <= what < end for start, end in self.sections)
+        if not inside and what != int(self.addresses[behind - 1]):
             return []
         first = int(np.searchsorted(self.addresses, self.addresses[behind - 1]))
         offset = what - int(self.addresses[first])
@@ -214,15 +239,16 @@ class Kallsyms:
 def lookup(kallsyms: Kallsyms, queries: Sequence[str]) -> tuple[bytes, list[str]]:
     """One line for each symbol found, and the queries that nothing was found for.
 
-    A query is a name or an address in hexadecimal; what could be either is a name if a symbol is called so. A name is
-    answered with the lines of the listing, an address with `address symbol+offset/size` and the modules of the byte.
+    A query is a name or an address in hexadecimal; what could be either is a name if a symbol is called so, and also
+    if it has neither 0x nor a digit nor the length of an address (`add`). A name is answered with the lines of the
+    listing, an address with `address symbol+offset/size` and the modules of the byte.
     """
     lines: list[bytes] = []
     missing = []
     for query in queries:
         if found := kallsyms.lookup(query):
             lines.append(text((one.symbol for one in found), kallsyms.bits))
-        elif re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", query) and (found := kallsyms.lookup(int(query, 16))):
+        elif _ADDRESS.fullmatch(query) and (found := kallsyms.lookup(int(query, 16))):
             lines += [place(one, kallsyms.bits) for one in found]
         else:
             missing.append(query)

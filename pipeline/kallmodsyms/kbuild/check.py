@@ -16,14 +16,15 @@ from kallmodsyms import files
 from kallmodsyms.kbuild.modules import Module
 from kallmodsyms.kbuild.tree import KernelTree
 
-_MODFILE = re.compile(r"""-DKBUILD_MODFILE='"([^"]*)"'""")
+_MODFILE = re.compile(r"""-DKBUILD_MODFILE='?"([^"]*)"'""")
 _LOADABLE = re.compile(r"\s-DMODULE\s")
 
 
 def check(kernel_tree: KernelTree, modules: Sequence[Module]) -> list[str]:
     """Where the objects that were built disagree with `modules`, one line each, sorted; none if they agree.
 
-    An object that no C compiler made (assembly, a blob) names no module in its command, and is only looked for.
+    One that a loadable module shares is compiled for that (scripts/Makefile.lib, part-of-module), and names nobody. An
+    object that no C compiler made (assembly, a blob) names no module in its command, and is only looked for.
     """
     objdir = kernel_tree.top.objdir
     members = {module.object: module.objects for module in modules}
@@ -32,6 +33,7 @@ def check(kernel_tree: KernelTree, modules: Sequence[Module]) -> list[str]:
     } | kernel_tree.directories.keys()
     commands = {name: files.read_text(path) for directory in directories for name, path in _commands(objdir, directory)}
     compiled = {name: _modules(command) for name, command in commands.items()}
+    shared = {part for parts in kernel_tree.modules().values() for part in parts}
     found = []
     for module, objects in members.items():
         directory = posixpath.dirname(module) or "."
@@ -41,7 +43,7 @@ def check(kernel_tree: KernelTree, modules: Sequence[Module]) -> list[str]:
         found += [
             f"{module}: {problem}"
             for name in objects
-            if (problem := _problem(objdir, module, name, commands, compiled))
+            if (problem := _problem(objdir, module, name, commands, compiled, name in shared))
         ]
     for name, named in compiled.items():
         for module in named:
@@ -56,7 +58,7 @@ def check(kernel_tree: KernelTree, modules: Sequence[Module]) -> list[str]:
 
 
 def _problem(
-    objdir: str, module: str, name: str, commands: dict[str, str], compiled: dict[str, tuple[str, ...]]
+    objdir: str, module: str, name: str, commands: dict[str, str], compiled: dict[str, tuple[str, ...]], shared: bool
 ) -> str | None:
     """What is wrong with an object that should be part of a module."""
     there = os.path.isfile(os.path.join(objdir, name))
@@ -68,7 +70,8 @@ def _problem(
         return None
     if compiled[name]:
         return f"{name} was compiled for {' '.join(compiled[name])}"
-    return f"{name} was compiled for a loadable module" if _LOADABLE.search(commands[name]) else None
+    loadable = _LOADABLE.search(commands[name]) and not shared
+    return f"{name} was compiled for a loadable module" if loadable else None
 
 
 def _commands(objdir: str, directory: str) -> Iterator[tuple[str, str]]:

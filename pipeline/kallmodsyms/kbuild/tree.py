@@ -23,6 +23,7 @@ class KernelTree:
     libraries: the archives of which only what is needed is linked
     listed: the fields of each `Module` of a directory, where there may be some; `builtin_modules` fills it
     memory: what is known from an earlier run
+    messages, warnings: what `$(info)` and `$(warning)` said in the directories that had to be evaluated
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class KernelTree:
         self.archives = archives
         self.libraries = libraries
         self.memory = Memory(top.place.ledger)
+        self.messages: list[str] = []
+        self.warnings: list[str] = []
         self._parents: dict[str, str] = {}
         self._modular: dict[str, bool] = {}
         self._handed_on: dict[str, dict[str, Variable]] = {}
@@ -117,6 +120,8 @@ class KernelTree:
             evaluator = self.context.evaluate(path, built_in, modular, self._inherited(path))
             self.directories[path] = directory = summarize(evaluator, path, built_in)
             self._handed_on[path] = handed_on(evaluator) if directory.subdirectories else {}
+        self.messages += [text for _, _, text in evaluator.messages]
+        self.warnings += [f"{file}:{line}: {text}" for file, line, text in evaluator.warnings]
         self.memory.keep(directory, modular, evaluator, answers, self._handed_on[path])
         return directory
 

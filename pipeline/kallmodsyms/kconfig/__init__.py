@@ -21,11 +21,20 @@ from pathlib import Path
 from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import dotconfig, values
 from kallmodsyms.kconfig.configuration import Configuration
-from kallmodsyms.kconfig.memory import Memory
+from kallmodsyms.kconfig.memory import Memory, known_model
 from kallmodsyms.kconfig.output import auto_conf, autoconf_h, rustc_cfg, tristate_conf
 from kallmodsyms.ledger import Ledger
 
-__all__ = ["Configuration", "auto_conf", "autoconf_h", "dot_config", "load", "rustc_cfg", "tristate_conf"]
+__all__ = [
+    "Configuration",
+    "auto_conf",
+    "autoconf_h",
+    "dot_config",
+    "known_model",
+    "load",
+    "rustc_cfg",
+    "tristate_conf",
+]
 
 
 def load(

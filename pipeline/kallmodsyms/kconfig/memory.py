@@ -110,6 +110,12 @@ class Memory:
         return Fact("code", files, self._world.look("code", files))
 
 
+def known_model(ledger: Ledger) -> bytes | None:
+    """What stands for all that the Kconfig files of a ledger's tree say, as they were read last."""
+    record = ledger.record(_STEP)
+    return None if record is None or record.result is None else record.result[:DIGEST]
+
+
 def _of(config_file: Path) -> str:
     return f"configuration:{config_file}"
 

@@ -97,10 +97,10 @@ class Passes:
                 cure="LD must be a linker with the option -Map: GNU ld or LLD",
             )
 
-    def ranges(self, number: int) -> Ranges:
-        """The ranges of a pass, from its map and image; what is in the file."""
+    def ranges(self, number: int, fresh: bool = False) -> Ranges:
+        """The ranges of a pass, from its map and image; what is in the file. `fresh` as in `tables.ranges`."""
         found = tables.ranges(
-            self.path(NAMES.map(number)), self.relocatable, self.path(NAMES.image(number)), self.directory
+            self.path(NAMES.map(number)), self.relocatable, self.path(NAMES.image(number)), self.directory, fresh
         )
         files.write(self.path(NAMES.ranges(number)), ranges_file.text(found))
         return found

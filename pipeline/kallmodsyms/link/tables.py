@@ -42,16 +42,21 @@ def options(config: Mapping[str, str], dialect: KallsymsDialect, sizes: str, obj
 
 
 def ranges(
-    map_file: Path, relocatable: Relocatable = NOTHING, image: Path | None = None, directory: Path = "."
+    map_file: Path,
+    relocatable: Relocatable = NOTHING,
+    image: Path | None = None,
+    directory: Path = ".",
+    fresh: bool = False,
 ) -> Ranges:
     """What the ranges file of a link map holds.
 
     image: what was linked. Then the map must be its own, and labels that only the objects below `directory` know are in
         there too
+    fresh: that none of these was written since is known without a look at their times
     """
     found = linkmap.read(map_file, relocatable.object_map, functions=relocatable.functions)
     if image is not None:
-        link_image.confirm(found, elf.Elf(image), map_file, directory)
+        link_image.confirm(found, elf.Elf(image), map_file, None if fresh else directory)
         found = link_image.with_image_labels(found, symbols.read(image), directory)
     return Ranges(found.pieces, found.labels)
 

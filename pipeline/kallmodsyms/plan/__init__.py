@@ -29,10 +29,17 @@ class Steps:
             chosen.objdir.mkdir(parents=True, exist_ok=True)
         existing = chosen.objdir / CONFIG
         config = existing if existing.is_file() or chosen.has_make else chosen.config
-        self.configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.make, config, keep)
+        self._has_make = chosen.has_make
+        self.configured = Configured(chosen.tree, chosen.objdir, chosen.arch, chosen.variables, config, keep)
         self.default = ("listing", "times") if chosen.has_make else ("listing", "modules")
         build = Make(chosen, self.configured) if chosen.has_make else Toy(chosen, self.configured)
         self.plan = Plan(Builder(self.configured.ledger, build.world))
         self.kinds: dict[str, list[Step]] = {}
         for kind, steps in build.steps():
             self.kinds.setdefault(kind, []).extend(self.plan.add(steps))
+
+    def tidy(self) -> list[str]:
+        """Remove what is left of steps that do not exist any more, as a build from nothing would not have it; the names
+        of the files. A real tree's make leaves such files, and makes one under the same name in another way.
+        """
+        return [] if self._has_make else self.plan.tidy()

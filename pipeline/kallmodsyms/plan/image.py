@@ -195,7 +195,7 @@ def _link_again(image: Image, say: Callable[[str, str], None]) -> None:
 
 
 def _ranges(image: Image) -> None:
-    image.passes.ranges(1)
+    image.passes.ranges(1, fresh=True)  # or the ledger would have had it linked again; a clock may have jumped
 
 
 def _tables(image: Image) -> None:

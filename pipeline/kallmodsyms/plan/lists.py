@@ -5,11 +5,11 @@ out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from kallmodsyms import files, kbuild, kconfig
 from kallmodsyms.configured import DIRECTORIES, SYMBOLS, TRISTATES, Configured
 from kallmodsyms.names import THICK
-from kallmodsyms.profile import Profile
 from kallmodsyms.step import Seen, Step
 
 CONFIG = ".config"
@@ -19,21 +19,28 @@ AUTOCONF_H = "include/generated/autoconf.h"
 
 
 class Lists:
-    """These steps, for one profile."""
+    """These steps, for one configured tree."""
 
-    def __init__(self, chosen: Profile, configured: Configured) -> None:
-        self.profile = chosen
-        self.configured = configured
+    def __init__(self, configured: Configured, seed: Callable[[Path], None] | None = None) -> None:
+        """`seed` makes the first `.config`, where it is not the one that the configuration is read from."""
+        self.configured, self.seed = configured, seed or (lambda made: None)
 
     def config(self) -> Step:
-        return Step("config", (), self._config, writes=(CONFIG,), once=True)
+        """`.config`, as `conf --olddefconfig` leaves it: whole, and true, whatever was edited in it."""
+        return Step("config", (), self._config, writes=(CONFIG,), modules=("kallmodsyms.kconfig.dotconfig",), kept=True)
 
-    def _config(self) -> None:
-        configured = self.configured
+    def _config(self) -> Iterator[Seen]:
+        configured, made = self.configured, self.configured.objdir / CONFIG
+        if not made.exists():
+            self.seed(made)
+        found = configured.configuration
         text = kconfig.dot_config(
-            configured.tree, self.profile.config, configured.arch, configured.environment, ledger=configured.ledger
-        )
-        files.write(configured.objdir / CONFIG, text)
+            configured.tree, configured.config, configured.arch, configured.environment,
+            objdir=configured.objdir, ledger=configured.ledger,
+        )  # fmt: skip
+        files.write(made, text)
+        yield from (("symbol", name) for name in found.values)
+        yield "kconfig", ""
 
     def tristate_conf(self) -> Step:
         def write() -> Iterator[Seen]:

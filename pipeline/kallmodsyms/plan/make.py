@@ -60,13 +60,13 @@ class Make:
         self.profile = chosen
         self.configured = configured
         self.objdir = chosen.objdir
-        self.lists = Lists(chosen, configured)
+        self.lists = Lists(configured, self._config)
         self.replay = Replay(chosen, configured, self._make, self._everything, self._hook)
         self.world = self.replay.world
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
         """All steps, by the kind of work they do, in an order in which they can run."""
-        yield "config", [Step("config", (), self._config, writes=(CONFIG,), once=True)]
+        yield "config", [self.lists.config()]
         yield "tristate_conf", [self.lists.tristate_conf()]
         if not self._in_the_tree:
             yield "auto_conf", [self._auto_conf()]
@@ -213,10 +213,9 @@ class Make:
                 if small and path not in ours and not path.startswith(".tmp_"):
                     yield "file", path
 
-    def _config(self) -> None:
+    def _config(self, made: Path) -> None:
         """The profile's configuration merged into the tree's own base configuration."""
         wanted = files.read_text(self.profile.config)
-        made = Path(self.objdir, CONFIG)
         try:
             self._make(self.profile.base, quiet=True)
             files.write(made, fragment.merged(files.read_text(made), wanted))
@@ -265,7 +264,7 @@ class Make:
             *("make", "-C", str(profile.tree)),
             *([] if self._in_the_tree else [f"O={self.objdir}"]),
             f"ARCH={profile.arch}",
-            *(f"{name}={value}" for name, value in sorted(profile.make.items())),
+            *(f"{name}={value}" for name, value in sorted(profile.variables.items())),
             f"-j{profile.jobs or os.cpu_count()}",
             *("--no-print-directory", goal),
             f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',

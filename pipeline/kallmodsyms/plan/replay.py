@@ -21,6 +21,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 
@@ -268,8 +269,8 @@ class Replay:
 
     def _compiler(self) -> Iterator[tuple[str, str]]:
         words = shlex.split(self.configured.environment.get("CC", ""))
-        program = next((word for word in words if word[:1] != "-"), "cc")
-        yield from self.configured.programs_behind(program, compiles=True)
+        for program in takewhile(lambda word: word[:1] != "-", words or ["cc"]):  # a launcher, too
+            yield from self.configured.programs_behind(program, compiles=True)
         yield from (("environment", name) for name in COMPILER_VARIABLES)
 
     def _members(self) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,5 @@
 """A changed .config in; what the tree's make was told of it, brought up to date as `conf --syncconfig` does, out:
 
-    .config                         written anew, the old one beside it as .config.old, where it is not what follows
-                                    from it
     include/config/NAME             touched for each symbol with another value: objects depend on them
     include/generated/autoconf.h    for C, rustc_cfg for Rust
     include/config/auto.conf        for makefiles; the last, and auto.conf.cmd before it: make goes by their times
@@ -18,7 +16,7 @@ from pathlib import Path
 from kallmodsyms import files, kconfig
 from kallmodsyms.configured import Configured
 from kallmodsyms.facts import Fact
-from kallmodsyms.plan.lists import AUTO_CONF, AUTOCONF_H, CONFIG
+from kallmodsyms.plan.lists import AUTO_CONF, AUTOCONF_H
 
 _DEPENDENCIES = f"{AUTO_CONF}.cmd"
 _RUSTC_CFG = "include/generated/rustc_cfg"
@@ -31,7 +29,6 @@ def run(configured: Configured) -> Iterator[Fact]:
     objdir = configured.objdir
     if not all((objdir / path).exists() for path in (AUTO_CONF, _DEPENDENCIES)):
         return  # make makes them
-    _refresh(configured)
     found = configured.configuration
     texts = {AUTOCONF_H: kconfig.autoconf_h(found), AUTO_CONF: kconfig.auto_conf(found)}
     old, new = _assigned(files.read_text(objdir / AUTO_CONF)), _assigned(texts[AUTO_CONF])
@@ -52,18 +49,6 @@ def _assigned(text: str) -> dict[str, str]:
     """The values in an auto.conf, as they are written there."""
     lines = (line.partition("=") for line in text.splitlines())
     return {name.removeprefix("CONFIG_"): value for name, equals, value in lines if equals and name[:1] != "#"}
-
-
-def _refresh(configured: Configured) -> None:
-    """Let .config say what follows from it."""
-    path = configured.objdir / CONFIG
-    text = kconfig.dot_config(
-        configured.tree, path, configured.arch, configured.environment,
-        objdir=configured.objdir, ledger=configured.ledger,
-    )  # fmt: skip
-    if text != files.read_text(path):
-        os.replace(path, f"{path}.old")
-        files.write(path, text)
 
 
 def _stamp(objdir: Path, name: str) -> str:

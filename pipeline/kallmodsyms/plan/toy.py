@@ -21,7 +21,7 @@ from kallmodsyms.depfile import beside
 from kallmodsyms.errors import InputError
 from kallmodsyms.link import exports, recipe
 from kallmodsyms.plan import image
-from kallmodsyms.plan.lists import AUTOCONF_H, Lists
+from kallmodsyms.plan.lists import AUTOCONF_H, CONFIG, Lists
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
 from kallmodsyms.step import Seen, Step
@@ -34,8 +34,25 @@ class Toy:
         self.profile = chosen
         self.configured = configured
         self.objdir = chosen.objdir
-        self.lists = Lists(chosen, configured)
+        self.lists = Lists(configured)
         self.world = configured.world
+        self._refuse_inner_build()
+
+    def _refuse_inner_build(self) -> None:
+        """As the top Makefile of Linux does (outputmakefile): headers that a build inside the tree left would be found
+        before our own.
+        """
+        tree = self.profile.tree
+        if tree.resolve() == self.objdir.resolve():
+            return
+        for name in (CONFIG, "include/config", "include/generated"):
+            if (tree / name).exists():
+                raise InputError(
+                    f"the source tree is not clean: a build inside of it left {name}",
+                    path=tree,
+                    cure=f"say `doit clean tree={tree} objdir={tree}`, and delete .config, include/config and "
+                    "include/generated there",
+                )
 
     @functools.cached_property
     def kernel(self) -> kbuild.KernelTree:
@@ -87,7 +104,8 @@ class Toy:
             named = next((name for name, there in directory.files.items() if there), None) if directory else None
             raise InputError(f"{target} is to be built, but there is neither {stem}.c nor {stem}.S", path=named)
         flags = shlex.split(kbuild.compile_flags(self.kernel, target, assembler=source.endswith(".S")))
-        command = (*self._words("CC"), f"-Wp,-MMD,{beside(target, '.d')}", *flags, "-c", "-o", target, source)
+        compiler = (*self.profile.launcher, *self._words("CC"))
+        command = (*compiler, f"-Wp,-MMD,{beside(target, '.d')}", *flags, "-c", "-o", target, source)
         return self._command(f"compile:{target}", command, (source,), target)
 
     def _linker_script(self) -> Step:
@@ -120,6 +138,7 @@ class Toy:
     def _command(self, name: str, command: tuple[str, ...], inputs: tuple[str, ...], target: str) -> Step:
         """A step that runs a command, which makes `target` of `inputs`."""
         compiles = beside(target, ".d") in "".join(command)
+        launcher = self.profile.launcher if command[: len(self.profile.launcher)] == self.profile.launcher else ()
         return Step(
             name,
             command,
@@ -127,7 +146,8 @@ class Toy:
             reads=inputs,
             writes=(target,),
             sees=(
-                *self.configured.programs_behind(command[0], compiles),
+                *(("program", name) for name in launcher[:1]),
+                *self.configured.programs_behind(command[len(launcher)], compiles),
                 *(("environment", variable) for variable in ("PATH", *COMPILER_VARIABLES) if compiles),
             ),
             after=("auto_conf",) if compiles else (),
