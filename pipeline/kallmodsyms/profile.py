@@ -33,6 +33,7 @@ class Profile:
     config: a .config, defconfig or fragment that the first `.config` is made of
     base: for a tree with a make of its own: the configuration target that `config` is merged into (`tinyconfig`,
         `defconfig`)
+    required: symbols, without CONFIG_, that must be as `config` has them; of others that are not, a warning tells
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
     sizes: how symbol sizes are stored: `compact`, `dense` or `none`
@@ -47,6 +48,7 @@ class Profile:
     arch: str
     config: Path
     base: str = "defconfig"
+    required: tuple[str, ...] = ()
     make: Mapping[str, str] = field(default_factory=dict)
     jobs: int = 0
     sizes: str = "compact"
@@ -83,6 +85,7 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str])
         arch=found.text("arch"),
         config=found.path("config"),
         base=found.text("base", "defconfig"),
+        required=found.words("required"),
         make=found.make,
         jobs=found.number("jobs", 0),
         sizes=found.choice("sizes", SIZES),
@@ -132,6 +135,9 @@ class _Settings:
         if value in (None, ""):
             raise self.wrong(key, f"'{key}' is missing", f"add it to the file, or say `doit {key}=…`")
         return str(value)
+
+    def words(self, key: str) -> tuple[str, ...]:
+        return tuple(str(self.values.get(key) or "").split())
 
     def path(self, key: str) -> Path:
         return self.root / os.path.expanduser(self.text(key))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from kallmodsyms import files, names
+from kallmodsyms import errors, files, names, release
 from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.facts import Fact
@@ -62,8 +62,10 @@ class Make:
         self.profile = chosen
         self.configured = configured
         self.objdir = chosen.objdir
+        self.link = release.link_dialect(chosen.tree)
+        release.kallsyms_dialect(chosen.tree)  # so that what cannot be linked is said before anything is compiled
         self.lists = Lists(chosen, configured)
-        self.replay = Replay(chosen, configured, self._make)
+        self.replay = Replay(chosen, configured, self.link, self._make)
         self.world = self.replay.world
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
@@ -109,7 +111,7 @@ class Make:
         before = {folder: ledger.files.rows(folder) for folder in self._folders(replay.tree)}
         exported = Path(self.objdir, EXPORTS)
         if not exported.exists():  # then make must link, whatever there is, and say what it exports
-            Path(self.objdir, ".vmlinux.cmd").unlink(missing_ok=True)
+            Path(self.objdir, f".{self.link.output}.cmd").unlink(missing_ok=True)
         headers = self._reach("make", "vmlinux")
         replay.adopt(start, self._vmlinux())
         return [*headers, *(Fact("rest", folder, replay.rest(folder, rows)) for folder, rows in before.items())]
@@ -138,6 +140,7 @@ class Make:
         for path in self.configured.ledger.spoiled(name, self.world):
             Path(self.objdir, path).unlink(missing_ok=True)
         self._make(goal)
+        self.replay.confirm()
         headers: set[str] = set()
         for folder in ("scripts", "tools", "usr"):
             for command in Path(self.objdir, folder).rglob(".*.cmd"):
@@ -216,10 +219,12 @@ class Make:
             self._make(self.profile.base, quiet=True)
             files.write(made, fragment.merged(files.read_text(made), wanted))
             self._make("olddefconfig", quiet=True)
-            fragment.check(self.profile.config, wanted, files.read_text(made))
+            lost = fragment.check(self.profile.config, wanted, files.read_text(made), self.profile.required)
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
             raise
+        if lost:
+            errors.warn([f"{self.profile.config}: this tree does not have, or not so: {' '.join(lost)}"])
 
     def _make(self, goal: str, quiet: bool = False) -> None:
         """Run the tree's make; `quiet`: without its words, unless it fails."""
@@ -259,7 +264,7 @@ class Make:
             *(f"{name}={value}" for name, value in sorted(profile.make.items())),
             f"-j{profile.jobs or os.cpu_count()}",
             *("--no-print-directory", goal),
-            f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
+            f'{self.link.variable}={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
         ]
 
 

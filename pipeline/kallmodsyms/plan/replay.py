@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from kallmodsyms import archives, depfile, facts, files
+from kallmodsyms import archives, depfile, facts, files, provider
 from kallmodsyms.configured import COMPILER_VARIABLES, Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.facts import CHANGED, Fact, Row, Value
@@ -33,6 +33,7 @@ from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan.lists import CONFIG
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
+from kallmodsyms.release import LinkDialect
 from kallmodsyms.step import Builder, Seen, Step
 
 EXPORTS = f"{FOLDER}/exports"
@@ -53,9 +54,10 @@ class Replay:
     archives: those that they are in, the deepest first
     """
 
-    def __init__(self, chosen: Profile, configured: Configured, make: Callable[[str], None]) -> None:
+    def __init__(self, chosen: Profile, configured: Configured, link: LinkDialect, make: Callable[[str], None]) -> None:
         """`make` reaches a goal of the tree's make."""
         self.profile, self.configured, self.ledger = chosen, configured, configured.ledger
+        self.link = link
         self.objdir = chosen.objdir
         self._make = make
         self.tree = os.path.realpath(chosen.tree)
@@ -178,14 +180,28 @@ class Replay:
         for path in self.ledger.spoiled("vmlinux", self.world):
             (self.objdir / path).unlink(missing_ok=True)
         scripts = [f"scripts/{name}" for name in _STAGES]
-        if not self._exports() or not all(Path(self.tree, script).is_file() for script in scripts):
+        known = not self.link.script_makes_objects and all(Path(self.tree, script).is_file() for script in scripts)
+        if not self._exports() or not known:
             self._make("vmlinux")
+            self.confirm()
             return
         # Without its command make takes neither for done: what is linked may be the same, and the linker another one.
-        for target in ("vmlinux.o", "vmlinux"):
+        for target in ("vmlinux.o", self.link.output):
             (self.objdir / _command_file(target)).unlink(missing_ok=True)
         for script in scripts:
             self._submake(script)
+        self.confirm()
+
+    def confirm(self) -> None:
+        """Raise InputError unless the image that make left is ours, with all that the profile asks for."""
+        values = self.configured.configuration.values
+        if self.profile.modules and "KALLSYMS" in values:
+            from kallmodsyms.link import (
+                carried,
+            )  # not before there is work: numpy takes longer than all that is looked at
+
+            with_provider = self.profile.provider and provider.possible(values)
+            carried.confirm(self.objdir / "vmlinux", self.link.variable, with_provider)
 
     def _stages_wrote(self) -> Iterator[tuple[str, str]]:
         for name in sorted(self.of_the_link()):
