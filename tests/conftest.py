@@ -23,8 +23,18 @@ def trees_directory() -> Path:
     return Path(named) if named else Path.home() / ".cache" / "kallmodsyms"
 
 
+def other_versions() -> list[str]:
+    """The releases whose trees are there as `linux-VERSION`."""
+    return sorted(path.parent.name.removeprefix("linux-") for path in trees_directory().glob("linux-[0-9]*/Makefile"))
+
+
 def linux_tree(version: str) -> Path:
-    """The unpacked tree of Debian's `linux-source-VERSION`. Fails the test where the package is missing."""
+    """The unpacked tree of Debian's `linux-source-VERSION`, or `linux-VERSION` for other releases than CI's.
+
+    Fails the test where the package is missing.
+    """
+    if version in other_versions():
+        return trees_directory() / f"linux-{version}"
     tree = trees_directory() / f"linux-source-{version}"
     if not (tree / "Makefile").is_file():
         tarball = Path(f"/usr/src/linux-source-{version}.tar.xz")
@@ -38,6 +48,14 @@ def linux_tree(version: str) -> Path:
 @pytest.fixture(scope="session", params=VERSIONS)
 def linux(request) -> Path:
     """Each real kernel tree in turn."""
+    return linux_tree(request.param)
+
+
+@pytest.fixture(
+    scope="session", params=[*VERSIONS, *(pytest.param(name, marks=pytest.mark.long) for name in other_versions())]
+)
+def any_linux(request) -> Path:
+    """Each real kernel tree in turn, and in long tests what else KALLMODSYMS_TREES has."""
     return linux_tree(request.param)
 
 

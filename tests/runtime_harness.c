@@ -4,7 +4,7 @@
  * allocation of exactly its size, so that AddressSanitizer sees the first byte read past it.
  *
  * A case, in the byte order of this program: 32-bit encoding, symbols, runs, exceptions, objects, high and low half of
- * the relative base; then each table of struct kallmodsyms_tables in order: 32-bit length, or ABSENT, and the bytes.
+ * the relative base, which is also where the tables of addresses pretend to be; then each table of struct kallmodsyms_tables in order: 32-bit length, or ABSENT, and the bytes.
  *
  *   harness kallmodsyms|kallsyms|hidden   the whole listing (hidden: as kallmodsyms, without privilege)
  *   harness seek INDEX...                 the line of kallmodsyms at each index
@@ -72,6 +72,7 @@ static bool load(void)
 	tables.num_objects = need_number();
 	base = (unsigned long long)need_number() << 32;
 	tables.relative_base = (unsigned long)(base | need_number());
+	tables.addresses.address = tables.module_addresses.address = tables.relative_base;
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		u32 length = need_number();
 

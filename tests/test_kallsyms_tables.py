@@ -15,7 +15,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tables_kit import NATIVE, TARGETS, assemble, image, link, section, table
+from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, link, section, table
 
 from kallmodsyms import release, symbols
 from kallmodsyms.errors import InputError
@@ -25,6 +25,15 @@ from kallmodsyms.kallsyms.select import Options
 from kallmodsyms.names import SIZES
 
 TEXT, DATA = 0xFFFFFFFF81000000, 0xFFFFFFFF82000000
+LIKE_7_0 = release.KallsymsDialect(
+    labels=(
+        "kallsyms_num_syms", "kallsyms_names", "kallsyms_markers", "kallsyms_token_table", "kallsyms_token_index",
+        "kallsyms_addresses", "kallsyms_seqs_of_names",
+    ),
+    place_relative=True,
+    alignment=4,
+    comments=True,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +54,14 @@ def generator(tmp_path_factory):
                 for flag, on in (("--all-symbols", options.all_symbols), ("--absolute-percpu", options.absolute_percpu))
                 if on
             ]
-            flags += ["--base-relative"] if options.base_relative and not rules.base_relative else []
+            chosen = not rules.base_relative and not rules.place_relative
+            flags += ["--base-relative"] if options.base_relative and chosen else []
             flags += ["--lto-clang"] if options.lto_clang and rules.cut_llvm else []
+            flags += ["--pc-relative"] if options.place_relative else []
             (directory / "map").write_bytes(map_text)
-            done = subprocess.run([program, *flags, directory / "map"], capture_output=True)
+            named = [directory / "map"] if rules.of_system_map else []
+            with open(directory / "map") as stream:
+                done = subprocess.run([program, *flags, *named], stdin=stream, capture_output=True)
             return done.stdout if done.returncode == 0 else None
 
         return run
@@ -128,16 +141,35 @@ def kernel(linux):
     return kernel_like(linux, linux.name)
 
 
+@pytest.fixture(scope="module")
+def any_kernel(any_linux):
+    return kernel_like(any_linux, any_linux.name)
+
+
+def input_of(kernel, rules):
+    """What the tree's scripts/kallsyms reads."""
+    return select.system_map(kernel, rules) if rules.of_system_map else kernel.nm()
+
+
 @pytest.mark.parametrize(
     "options", CHOICES, ids=lambda o: f"all={o.all_symbols:d} percpu={o.absolute_percpu:d} base={o.base_relative:d}"
 )
-def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, tmp_path):
+def test_text_and_section_equal_the_kernels(any_linux, any_kernel, generator, options, tmp_path):
+    linux, kernel = any_linux, any_kernel
     rules = release.kallsyms_dialect(linux)
-    expected = generator(linux)(select.system_map(kernel, rules), options, rules)
+    known = (linux / "scripts/kallsyms.c").read_text()
+    # The releases that can write distances have no base; this option stands for that.
+    options = dataclasses.replace(
+        options,
+        absolute_percpu=options.absolute_percpu and "absolute-percpu" in known,
+        place_relative=options.base_relative and rules.place_relative,
+    )
+    expected = generator(linux)(input_of(kernel, rules), options, rules)
     if expected is None:  # An address of 64 bits does not fit beside per-CPU ones near 0.
-        with pytest.raises(InputError, match="is out of reach of the base"):
+        with pytest.raises(InputError, match="is out of reach of"):
             list(tables.layout(tables.build(kernel, options, rules)))
-        assert options.all_symbols and not options.absolute_percpu and (options.base_relative or rules.base_relative)
+        assert options.all_symbols and not options.absolute_percpu
+        assert options.base_relative or rules.base_relative
         return
     made = tables.build(kernel, options, rules)
     assert assembly.text(made) == expected
@@ -151,6 +183,8 @@ def test_text_and_section_equal_the_kernels(linux, kernel, generator, options, t
     for form in ("text", "blob"):
         ours = section(image(made, tmp_path, NATIVE, form), ".rodata")
         assert ours == reference, form
+    if rules.place_relative and not options.place_relative:
+        return  # whole addresses in 32 bits: for smaller machines than this one
     # A kernel that was built without us: what its tables were made of, and nothing else.
     plain = reader.read(theirs / "theirs.elf")
     assert (plain.has_modules, plain.sizes, plain.objects) == (False, None, {})
@@ -282,19 +316,22 @@ def test_compression_decodes(names):
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: f"{target.bits}-{target.byteorder}")
 @pytest.mark.parametrize("form", ["text", "blob"])
-@pytest.mark.parametrize("base_relative", [False, True])
-def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
-    """What another assembler makes of the same tables: addresses in both encodings, long names, sizes, modules."""
+@pytest.mark.parametrize("encoding", ["addresses", "base_relative", "place_relative"])
+def test_other_targets_decode(linux_6_1, target, form, encoding, tmp_path):
+    """What another assembler makes of the same tables: addresses in all encodings, long names, sizes, modules."""
     top = 0xC0000000 if target.bits == 32 else TEXT
+    if encoding == "place_relative":
+        top = RODATA + 0x100000  # within 2 GiB
     rows = [(top, "T", "_text", 0), (top, "T", "_stext", 0)]
     rows += [(top + 32 * n, "tTW"[n % 3], f"function_number_{n}" + "x" * (n % 7 * 60), n % 33) for n in range(1, 700)]
     rows += [(top + 32 * 700, "T", "_etext", 0), (top + 0x100000, "D", "data", 0x4321)]
     made = tables.build(
         table(rows, target),
-        Options(all_symbols=True, base_relative=base_relative, sizes="compact"),
-        release.kallsyms_dialect(linux_6_1),
+        Options(all_symbols=True, sizes="compact", **{encoding: True} if encoding != "addresses" else {}),
+        LIKE_7_0 if encoding == "place_relative" else release.kallsyms_dialect(linux_6_1),
     )
-    decoded = reader.read(image(made, tmp_path, target, form))
+    elf_file = image(made, tmp_path, target, form)
+    decoded = reader.read(elf_file)
     assert decoded.bits == target.bits
     assert [
         (address, letter, name, size)
@@ -308,6 +345,26 @@ def test_other_targets_decode(linux_6_1, target, form, base_relative, tmp_path):
     ] == rows
     both = [section(image(made, tmp_path / kind, target, kind), ".rodata", target.prefix) for kind in ("text", "blob")]
     assert both[0] == both[1]
+    # What is filled in where there is only room is what the linker makes of the text.
+    (offsets,) = (entry for entry in tables.layout(made) if entry.label in ("kallsyms_offsets", "kallsyms_addresses"))
+    place = symbol_at(elf_file, offsets.label)
+    ours = assembly.as_bytes(offsets, target.bits, target.byteorder, place)
+    assert both[0][place - RODATA :].startswith(ours)
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target.bits == 32], ids=lambda t: t.prefix)
+def test_addresses_of_a_kernel_that_cannot_move(target, tmp_path):
+    """Since 7.0, on 32 bits: kallsyms_offsets holds them."""
+    rows = [(0xC0000000, "T", "_text", 4), (0xC0000000, "T", "_stext", 4), (0xC1234567, "D", "data", 1)]
+    made = tables.build(table(rows, target), Options(all_symbols=True), LIKE_7_0)
+    for form in ("text", "blob"):
+        decoded = reader.read(image(made, tmp_path, target, form))
+        assert decoded.addresses.tolist() == [row[0] for row in rows]
+
+
+def symbol_at(path, name):
+    read = symbols.read(path)
+    return int(read.addresses[read.names.index(name.encode())])
 
 
 def test_long_names_cut_off_by_the_limit(linux):

@@ -13,6 +13,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import reader
 from kallmodsyms.link import after, recipe
 from kallmodsyms.programs import run
+from kallmodsyms.release import LinkDialect, link_dialect
 
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 
@@ -25,7 +26,7 @@ ENVIRONMENT = {
 
 
 def test_plain_recipe():
-    plan = recipe.of(ENVIRONMENT, {}, ["init/version-timestamp.o"])
+    plan = recipe.of(ENVIRONMENT, {}, LinkDialect(), ["init/version-timestamp.o"])
     assert plan.link_command("vmlinux", "vmlinux.map", ["tables.o"]) == [
         "ld", "-m", "elf_x86_64", "--emit-relocs", "--build-id=sha1", "-z", "max-page-size=0x200000",
         "--script=arch/x86/kernel/vmlinux.lds", "-Map=vmlinux.map", "-o", "vmlinux",
@@ -45,21 +46,21 @@ def test_plain_recipe():
 
 
 def test_draft_leaves_out_what_no_symbol_depends_on():
-    draft = recipe.of(ENVIRONMENT, {}).link_command("v", "m", draft=True)
-    final = recipe.of(ENVIRONMENT, {}).link_command("v", "m")
+    draft = recipe.of(ENVIRONMENT, {}, LinkDialect()).link_command("v", "m", draft=True)
+    final = recipe.of(ENVIRONMENT, {}, LinkDialect()).link_command("v", "m")
     assert [word for word in final if word not in draft] == ["--emit-relocs", "--build-id=sha1"]
     assert [word for word in draft if word not in final] == ["--strip-debug"]
 
 
 @pytest.mark.parametrize("symbol", ["X86_KERNEL_IBT", "LTO_CLANG"])
-def test_relocatable_image(symbol):
-    command = recipe.of(ENVIRONMENT, {symbol: "y"}).link_command("vmlinux", "m")
+def test_relocatable_image(symbol, linux):
+    command = recipe.of(ENVIRONMENT, {symbol: "y"}, link_dialect(linux)).link_command("vmlinux", "m")
     assert "vmlinux.o" in command and "vmlinux.a" not in command and "lib/lib.a" not in command
 
 
 def test_user_mode_links_through_the_compiler():
     environment = ENVIRONMENT | {"SRCARCH": "um", "CFLAGS_vmlinux": "-static -Wl,--build-id"}
-    assert recipe.of(environment, {}).link_command("vmlinux", "m", ["t.o"], draft=True) == [
+    assert recipe.of(environment, {}, LinkDialect()).link_command("vmlinux", "m", ["t.o"], draft=True) == [
         "gcc", "-static", "-Wl,--script=arch/x86/kernel/vmlinux.lds", "-Wl,-Map=m", "-Wl,--strip-debug",
         "-o", "vmlinux", "-Wl,--whole-archive", "vmlinux.a", "-Wl,--no-whole-archive",
         "-Wl,--start-group", "lib/lib.a", "-Wl,--end-group", "t.o", "-lutil", "-lrt", "-lpthread",
@@ -145,7 +146,7 @@ class Kernel:
         (self.tree / "init").mkdir(parents=True)
         (self.tree / "init/version-timestamp.c").write_text('const char linux_banner[] = "Linux";\n')
         (self.tree / "scripts").mkdir()
-        for name in ("kallsyms.c", "mksysmap", "link-vmlinux.sh"):
+        for name in ("kallsyms.c", "mksysmap", "link-vmlinux.sh", "Makefile.vmlinux"):
             (self.tree / "scripts" / name).symlink_to(linux / "scripts" / name)
         (self.tree / "scripts/Makefile.build").write_text(MAKEFILE)
         for path in ("include/config", "fs/ext4", "kernel"):

@@ -6,6 +6,7 @@ import pytest
 
 from kallmodsyms import profile
 from kallmodsyms.errors import InputError
+from kallmodsyms.kconfig import fragment
 
 
 @pytest.fixture
@@ -25,10 +26,12 @@ def load(root, text, **overrides):
 
 
 def test_every_key(root):
-    text = GOOD + "base: tinyconfig\nmake: {LLVM: 1, CROSS_COMPILE: x-}\njobs: 3\nsizes: none\nmodules: false\n"
+    text = GOOD + "base: tinyconfig\nrequired: EXT4_FS PROC_FS\nmake: {LLVM: 1, CROSS_COMPILE: x-}\njobs: 3\n"
+    text += "sizes: none\nmodules: false\n"
     assert load(root, text) == profile.Profile(
         path=root / "p.yaml", tree=root / "tree", objdir=root / "out", arch="x86", config=root / "seed",
-        base="tinyconfig", make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none", modules=False,
+        base="tinyconfig", required=("EXT4_FS", "PROC_FS"),
+        make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none", modules=False,
     )  # fmt: skip
 
 
@@ -71,7 +74,7 @@ def test_make_is_probed(root):
     [
         (GOOD + "colour: blue\n", {},
          "{p}:5: unknown key 'colour'\n    colour: blue\n"
-         "  keys are: tree objdir arch config base make launcher jobs sizes objects modules provider"),
+         "  keys are: tree objdir arch config base required make launcher jobs sizes objects modules provider"),
         (GOOD.replace("arch: x86\n", ""), {}, "{p}: 'arch' is missing\n  add it to the file, or say `doit arch=…`"),
         (GOOD.replace(" x86", ""), {},
          "{p}:3: 'arch' is missing\n    arch: None\n  add it to the file, or say `doit arch=…`"),
@@ -83,11 +86,11 @@ def test_make_is_probed(root):
         ("tree: [\n", {}, "{p}:2: not valid YAML: expected the node content, but found '<stream end>'"),
         (GOOD, {"colour": "blue"},
          "unknown setting colour=blue\n"  # near to nothing
-         "  settings are: tree objdir arch config base make launcher jobs sizes objects modules provider, and "
+         "  settings are: tree objdir arch config base required make launcher jobs sizes objects modules provider, and "
          "MAKE_VARIABLES"),
         *((GOOD, {near: "x"},
-           f"unknown setting {near}=x\n  did you mean {meant}=x? settings are: tree objdir arch config base make "
-           "launcher jobs sizes objects modules provider, and MAKE_VARIABLES")
+           f"unknown setting {near}=x\n  did you mean {meant}=x? settings are: tree objdir arch config base required "
+           "make launcher jobs sizes objects modules provider, and MAKE_VARIABLES")
           for near, meant in (("OBJDIR", "objdir"), ("TREE", "tree"), ("PROFILE", "profile"), ("ARCH", "arch"),
                               ("objdri", "objdir"), ("Jobs", "jobs"))),
         (GOOD.replace("tree: tree", "tree: gone"), {},
@@ -110,3 +113,15 @@ def test_missing_make_is_said(root, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(InputError, match="needs make, which is not on the PATH"):
         load(root, GOOD)
+
+
+def test_symbols_that_a_tree_does_not_have():
+    wanted = "CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D=n\nCONFIG_E=5\n"
+    assert fragment.check("f", wanted, "CONFIG_A=y\nCONFIG_B=y\n", ["A"]) == ["CONFIG_B=m", "CONFIG_E=5"]
+    assert fragment.check("f", wanted, wanted, ["A", "E", "D"]) == []
+    with pytest.raises(InputError) as error:
+        fragment.check("f", wanted, "CONFIG_A=y\n", ["E", "B"])
+    assert str(error.value) == (
+        "f:2: is not in the finished .config\n    CONFIG_B=m\n"
+        "  the tree's Kconfig has no such symbol, or something that it depends on is off"
+    )

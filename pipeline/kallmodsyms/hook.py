@@ -1,6 +1,7 @@
 """The program for make's cmd_link_vmlinux hook: what make exports in; vmlinux, linked step by step, out.
 
-The order of the steps is that of scripts/link-vmlinux.sh in Linux 6.1 and 6.12 (docs/design.md, "The hook").
+The order of the steps is that of scripts/link-vmlinux.sh since Linux 6.1; what the script did besides before that, it
+still does (docs/design.md, "The hook").
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Callable, Mapping
 
 from kallmodsyms import errors, files, kbuild, names, provider, release
 from kallmodsyms.configured import Configured
-from kallmodsyms.errors import InputError
-from kallmodsyms.link import after, btf, recipe, relocatable, tables
+from kallmodsyms.link import after, btf, recipe, relocatable, script, tables
 from kallmodsyms.link.exports import Exports, packed
 from kallmodsyms.link.passes import Passes
 from kallmodsyms.link.recipe import NAMES
@@ -41,43 +41,44 @@ def link_vmlinux(
     Raises InputError; then the previous vmlinux is still what it was.
     """
     exports = Exports.read(environment)
-    if not release.knows_final_link(exports.tree):
-        raise InputError(
-            "has no init/version-timestamp.c: this kernel links vmlinux as before Linux 6.1, which is not supported",
-            path=exports.tree,
-            cure="let the tree link vmlinux itself: run make without cmd_link_vmlinux",
-        )
+    link = release.link_dialect(exports.tree)
     dialect = release.kallsyms_dialect(exports.tree)
     stage = environment.get(names.STAGE)
     if stage and stage != "objects":
-        after.finish(exports, dialect, stage)
+        after.finish(exports, dialect, link, stage)
         return
-    exports.make("scripts/Makefile.build", "obj=init", VERSION_OBJECT)
-    extra = [*([".vmlinux.export.o"] if "MODULES" in exports.config else []), VERSION_OBJECT]
+    words = []
+    if link.script_makes_objects:
+        words = script.image_link(exports)
+    else:
+        exports.make("scripts/Makefile.build", "obj=init", VERSION_OBJECT)
+    extra = []
     if with_modules and with_provider and provider.possible(exports.config):
         exports.say("CC", names.FOLDER)
         extra += provider.build(exports.tree, exports.make)
     if wanted := environment.get(names.EXPORTS):
         files.write(wanted, packed({**environment, names.OBJECTS: shlex.join(extra)}))
-    plan = recipe.of(environment, exports.config, extra)
-    describe = functools.partial(btf.describe, exports) if "DEBUG_INFO_BTF" in exports.config else None
+    config = exports.config
+    plan = recipe.recorded(words, environment, extra) if words else recipe.of(environment, config, link, extra)
+    describe = functools.partial(btf.describe, exports, link) if "DEBUG_INFO_BTF" in config else None
     if not with_modules:
         thick, sizes, objects = None, "none", False
     elif thick is None:
         thick = _thick(exports)
-    if "KALLSYMS" not in exports.config:
-        after.finish(exports, dialect, _without_tables(exports, plan, describe))
+    if "KALLSYMS" not in config:
+        after.finish(exports, dialect, link, _without_tables(exports, plan, describe))
         return
 
-    options = tables.options(exports.config, dialect, sizes, objects)
-    inside = relocatable.read(exports) if plan.relocatable else relocatable.NOTHING
+    options = tables.options(config, dialect, sizes, objects)
+    whole = exports.words("KBUILD_VMLINUX_OBJS") if words else ["vmlinux.a"]
+    inside = relocatable.read(exports, whole) if plan.relocatable else relocatable.NOTHING
     if stage:
         return
     passes = Passes(plan, ".", tables.Contents(options, dialect, thick), inside)
     # The linker need not compile this object first.
-    known = passes.begin("vmlinux.o" if plan.relocatable else VERSION_OBJECT)
+    known = passes.begin("vmlinux.o" if plan.relocatable or words else VERSION_OBJECT)
     number = passes.settle(1, not known, describe, exports.say)
-    after.finish(exports, dialect, passes.last(number))
+    after.finish(exports, dialect, link, passes.last(number))
     passes.keep(number)
 
 
@@ -108,7 +109,7 @@ def command_line(environment: Mapping[str, str]) -> dict[str, str]:
     _, found, words = f" {environment.get('MAKEFLAGS', '')}".partition(" -- ")
     quoted = re.findall(r"(?:[^\s\\]|\\.)+", words, re.DOTALL) if found else []
     assigned = [re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL).replace("$$", "$").partition("=") for word in quoted]
-    ours = ("O", "KBUILD_OUTPUT", "cmd_link_vmlinux")
+    ours = ("O", "KBUILD_OUTPUT", "cmd_link_vmlinux", "cmd_link-vmlinux")
     return {name: value for name, equals, value in assigned if equals and name not in ours}
 
 

@@ -35,6 +35,7 @@ class Profile:
     config: a .config, defconfig or fragment that the first `.config` is made of
     base: for a tree with a make of its own: the configuration target that `config` is merged into (`tinyconfig`,
         `defconfig`)
+    required: symbols, without CONFIG_, that must be as `config` has them; of others that are not, a warning tells
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
     launcher: what goes before each compiler that makes an object: `ccache`, `distcc`; with options, if need be
     jobs: how many compilers the tree's own make may run at once; 0 means one a core
@@ -50,6 +51,7 @@ class Profile:
     arch: str
     config: Path
     base: str = "defconfig"
+    required: tuple[str, ...] = ()
     make: Mapping[str, str] = field(default_factory=dict)
     launcher: tuple[str, ...] = ()
     jobs: int = 0
@@ -102,8 +104,9 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str],
         arch=found.text("arch"),
         config=found.path("config"),
         base=found.text("base", "defconfig"),
+        required=found.words("required"),
         make=found.make,
-        launcher=found.words("launcher"),
+        launcher=found.program("launcher"),
         jobs=found.number("jobs", 0),
         sizes=found.choice("sizes", SIZES),
         objects=found.switch("objects", False),
@@ -156,6 +159,9 @@ class _Settings:
         return str(value)
 
     def words(self, key: str) -> tuple[str, ...]:
+        return tuple(str(self.values.get(key) or "").split())
+
+    def program(self, key: str) -> tuple[str, ...]:
         try:
             words = tuple(shlex.split(self.text(key))) if key in self.values else ()
         except ValueError as error:

@@ -32,5 +32,7 @@ def build(tree: release.Tree, make: Callable[..., None], folder: str = FOLDER) -
     objects = sorted(f"{folder}/{path.stem}.o" for path in sources if path.suffix == ".c")
     # An object that is no part of vmlinux.o must see objtool by itself.
     variables = [*release.folder_variables(tree, folder), "need-builtin=1", "objtool-enabled=y"]
+    if release.hides_modules(tree):
+        variables.append("CFLAGS_kallmodsyms_proc.o=-DKALLMODSYMS_MODULES_ARE_HIDDEN")
     make("scripts/Makefile.build", *variables, *objects)
     return objects

@@ -17,15 +17,27 @@ has it no longer.
       names left out of the tables        arrays and comparisons in kallsyms.c       6.12 has fewer than 6.1
       tables and their order              output_label("…") in kallsyms.c            kallsyms_seqs_of_names: 6.2
                                                                                      and stable 6.1
-      addresses are always relative       "base-relative" in kallsyms.c: no          6.12, not 6.1
+      addresses are always relative       base-relative" in kallsyms.c: no           6.12, not 6.1
       .llvm. counts in the order of names "lto-clang" in kallsyms.c: no              6.12, not 6.1
       the rows of a table have comments   /* %s */ in kallsyms.c                     6.12, not 6.1
       names of this length are left out   KSYM_NAME_LEN in kallsyms.c                where it is absent, 128
-    hook, link, provider
-      the version is an object of its own init/version-timestamp.c                   6.1 (2df8220cc511)
-      sorttable wants the image's symbols sorttable -s in scripts/link-vmlinux.sh    6.12.117, not 6.1
+      addresses are relative to their     "pc-relative" in kallsyms.c                7.0
+      own place, where the kernel moves
+      tables begin at a multiple of 4     .balign 4 in kallsyms.c: no                before 7.0 of a word
+      tables are made of System.map       | scripts/kallsyms in link-vmlinux.sh: no  before 6.1 of what nm says
+    hook, link, provider (scripts/link-vmlinux.sh where no file is named)
+      what make calls the link, and what  the rule with scripts/link-vmlinux.sh in   before 6.1 cmd_link-vmlinux,
+      it is to write                      Makefile or scripts/Makefile.vmlinux       since 6.16 vmlinux.unstripped
+      the script makes vmlinux.o too      KBUILD_VMLINUX_OBJS                        before 6.1
+      what vmlinux.o stands in for        objs=vmlinux.o                             KLP_BUILD since 7.0
+      what is linked besides              objs="${objs} …", arch_vmlinux_o=          .builtin-dtbs.o, vmlinux.arch.o
+      BTF is made by a script             scripts/gen-btf.sh                         7.0
+      sorttable wants the image's symbols sorttable -s                               6.12.117, not 6.1
       where the makefile of obj= is       kbuild-dir in scripts/Makefile.build or    before 6.10 (b1992c3772e6)
                                           scripts/Kbuild.include
+                                          src := $(srcroot)/ in Makefile.build       6.13
+      the list of modules is kernel/      static LIST_HEAD(modules) in               before 5.19
+      module.c's own                      kernel/module.c
     looked for by their only reader
       a map of vmlinux.o (link)           vmlinux.o.map in the build directory       6.12, with
                                                                                      CONFIG_BUILTIN_MODULE_RANGES
@@ -101,6 +113,9 @@ class KallsymsDialect(NamedTuple):
     cut_llvm: --lto-clang is an option: `.llvm.` and what follows does not count in the order of names
     comments: each row of the text form ends in a comment with the name
     name_limit: names of this length in bytes and more are left out
+    of_system_map: tables hold what mksysmap lets through; not all that nm says
+    place_relative: where the kernel can move, and on 64 bits, an address is written as its distance from the entry
+    alignment: of each table in bytes; None for a machine word
     """
 
     mksysmap: tuple[str, ...] = (
@@ -135,6 +150,13 @@ class KallsymsDialect(NamedTuple):
     cut_llvm: bool = True
     comments: bool = False
     name_limit: int = 512
+    of_system_map: bool = True
+    place_relative: bool = False
+    alignment: int | None = None
+
+
+KALLSYMS_LABELS = frozenset(KallsymsDialect().labels) | {"kallsyms_offsets"}
+"""The base tables that we know."""
 
 
 def kallsyms_dialect(tree: Tree | None) -> KallsymsDialect:
@@ -152,6 +174,8 @@ def kallsyms_dialect(tree: Tree | None) -> KallsymsDialect:
             "writes no label kallsyms_names; tables of another kind are not supported",
             path=scripts / "kallsyms.c",
         )
+    _refuse_unknown_tables(Path(tree))
+    link = scripts / "link-vmlinux.sh"
     limit = re.search(r"#define\s+KSYM_NAME_LEN\s+(\d+)", source)
     absolute = re.search(r"toupper\((?:type|stype)\)\s*==\s*'A'\)\s*\{(.*?)\}", source, re.DOTALL)
     ranges = tuple(_pairs(source, "text_ranges"))
@@ -168,21 +192,130 @@ def kallsyms_dialect(tree: Tree | None) -> KallsymsDialect:
         text_ranges=ranges,
         percpu_range=percpu[0] if percpu else ("", ""),
         labels=tuple(_in_order("kallsyms_addresses" if label == "kallsyms_offsets" else label for label in labels)),
-        base_relative='"base-relative"' not in source and "kallsyms_relative_base" in labels,
+        base_relative='base-relative"' not in source and "kallsyms_relative_base" in labels,
         cut_llvm='"lto-clang"' in source,
         comments=r"/* %s */\n" in source,
         name_limit=int(limit[1]) if limit else 128,
+        of_system_map=not (link.is_file() and "| scripts/kallsyms" in files.read_text(link)),
+        place_relative='"pc-relative"' in source,
+        alignment=int(align[1]) if (align := re.search(r'"\\t\.balign (\d+)\\n"', source)) else None,
     )
 
 
-def knows_final_link(tree: Tree) -> bool:
-    """Whether the tree's final link is one that can be done here: the version is an object of its own."""
-    return Path(tree, "init/version-timestamp.c").is_file()
+def _refuse_unknown_tables(tree: Path) -> None:
+    """Raise InputError for a table that the tree writes, reads or places, and that we do not make."""
+    for place, pattern in (
+        ("scripts/kallsyms.c", r'output_label\("(\w+)"\)'),
+        ("kernel/kallsyms*.[ch]", r"extern const [\w ]*\b(kallsyms_\w+)"),
+        ("include/asm-generic/vmlinux.lds.h", r"\b(kallsyms_\w+)"),
+        ("arch/*/kernel/vmlinux.lds.S", r"\b(kallsyms_\w+)"),
+    ):
+        for path in sorted(tree.glob(place)):
+            for number, line in enumerate(files.read_text(path).splitlines(), 1):
+                for label in re.findall(pattern, line):
+                    if label not in KALLSYMS_LABELS:
+                        raise InputError(
+                            f"{label} is a table that is not known here: its image would lack it",
+                            path=path,
+                            line=number,
+                            text=line.strip(),
+                        )
+
+
+class LinkDialect(NamedTuple):
+    """How a tree links its image; without arguments, how the toy kernel does.
+
+    variable: the make variable that holds the command
+    output: what the command is to write
+    script_makes_objects: the tree's script makes vmlinux.o and the lists of modules before it links the image
+    relocatable: the options with any of which the image is linked from vmlinux.o
+    objects: (option, object): linked after the archive where the option is on, or always where it is None
+    last: the same, linked after everything else
+    btf_script: BTF comes from scripts/gen-btf.sh
+    """
+
+    variable: str = "cmd_link_vmlinux"
+    output: str = "vmlinux"
+    script_makes_objects: bool = False
+    relocatable: tuple[str, ...] = ()
+    objects: tuple[tuple[str | None, str], ...] = ()
+    last: tuple[tuple[str | None, str], ...] = ()
+    btf_script: bool = False
+
+
+_LINK = "scripts/link-vmlinux.sh"
+_RULE = re.compile(
+    r"^(\S+):[ \t]*scripts/link-vmlinux\.sh\b[^\n]*\n\t\+?\$\(call[ ]if_changed(?:_dep)?,[ ]?(link[-_]vmlinux)\)",
+    re.MULTILINE,
+)
+_OUR_OUTPUTS = ("vmlinux", "vmlinux.unstripped")
+_ENABLED = r"if ((?:is_enabled CONFIG_\w+(?:\s*\|\|\s*\\?\s*)?)+); then\s+(?:#[^\n]*\s+)*"
+
+
+def link_dialect(tree: Tree) -> LinkDialect:
+    """How the tree links its image. Raises InputError if that cannot be done, or not taken over, here."""
+    script = Path(tree, _LINK)
+    if not script.is_file():
+        raise InputError("is missing: how this tree links its image is not known here", path=script)
+    text = files.read_text(script)
+    variable, output = _hook(Path(tree))
+    made = "KBUILD_VMLINUX_OBJS" in text
+    if made or variable != LinkDialect().variable:
+        if not (made and variable == "cmd_link-vmlinux" and "vmlinux_link()" in text):
+            raise InputError("links the image in a way that is not known here", path=script)
+        return LinkDialect(variable, output, script_makes_objects=True)
+    relocatable = re.search(_ENABLED + r"objs=vmlinux\.o\b", text)
+    conditional = re.findall(_ENABLED + r'objs="\$\{objs\} (\S+)"', text)
+    always = dict.fromkeys(re.findall(r'objs="\$\{objs\} (\S+)"', text))
+    objects = always | {name: _options(options)[0] for options, name in conditional}
+    last = [(_options(options)[0], name) for options, name in re.findall(_ENABLED + r"arch_vmlinux_o=(\S+)", text)]
+    known = {*objects, *(name for _, name in last), "vmlinux.o"}
+    tables = r"[\w$.{}]*(?:btf|kallsyms|\$\{[12]\})[\w$.{}]*\.o"
+    for number, line in enumerate(text.splitlines(), 1):
+        for name in re.findall(r"[\w./${}-]+\.o\b", line.partition("#")[0] if line.lstrip().startswith("#") else line):
+            if name not in known and not re.fullmatch(tables, name):
+                raise InputError(f"links {name}, which is not known here", path=script, line=number, text=line.strip())
+    if relocatable is None or "objs=vmlinux.a" not in text:
+        raise InputError("links the image in a way that is not known here", path=script)
+    return LinkDialect(
+        variable=variable,
+        output=output,
+        relocatable=_options(relocatable[1]),
+        objects=tuple((option, name) for name, option in objects.items()),
+        last=tuple(last),
+        btf_script="gen-btf.sh" in text,
+    )
+
+
+def _options(condition: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"CONFIG_(\w+)", condition))
+
+
+def _hook(tree: Path) -> tuple[str, str]:
+    """The variable that make links by, and the file that it names for the output."""
+    for path in (tree / "scripts/Makefile.vmlinux", tree / "Makefile"):
+        text = files.read_text(path) if path.is_file() else ""
+        for number, line in enumerate(text.splitlines(), 1):
+            if re.match(r"\s*override\s+(?:define\s+)?cmd_link[-_]vmlinux\b", line):
+                raise InputError(
+                    "overrides the link of the image, so that ours cannot take its place",
+                    path=path,
+                    line=number,
+                    text=line.strip(),
+                    cure="take the word override away",
+                )
+        if (rule := _RULE.search(text)) and rule[1] in _OUR_OUTPUTS:
+            return f"cmd_{rule[2]}", rule[1]
+    raise InputError(
+        "has no rule, here or in scripts/Makefile.vmlinux, that calls scripts/link-vmlinux.sh by a variable: "
+        "how this tree links its image is not known here",
+        path=tree / "Makefile",
+    )
 
 
 def sorttable_wants_symbols(tree: Tree) -> bool:
     """Whether the tree's scripts/sorttable takes the symbols of the image, as `nm -S` lists them, from a file."""
-    return "sorttable -s" in files.read_text(Path(tree, "scripts/link-vmlinux.sh"))
+    return "sorttable -s" in files.read_text(Path(tree, _LINK))
 
 
 def folder_variables(tree: Tree, folder: str) -> list[str]:
@@ -190,10 +323,17 @@ def folder_variables(tree: Tree, folder: str) -> list[str]:
 
     It would look for them in the tree.
     """
-    scripts = (Path(tree, "scripts", name) for name in ("Makefile.build", "Kbuild.include"))
+    scripts = [Path(tree, "scripts", name) for name in ("Makefile.build", "Kbuild.include")]
     if any("kbuild-dir" in files.read_text(script) for script in scripts):
         return [f"obj={folder}", f"kbuild-dir={folder}"]
-    return [f"obj={folder}", "VPATH=", "srcroot="]
+    root = "." if "src := $(srcroot)/" in files.read_text(scripts[0]) else ""
+    return [f"obj={folder}", "VPATH=", f"srcroot={root}"]
+
+
+def hides_modules(tree: Tree) -> bool:
+    """Whether the tree's list of loaded modules can be seen by nobody but kernel/module.c."""
+    source = Path(tree, "kernel/module.c")
+    return source.is_file() and "static LIST_HEAD(modules)" in files.read_text(source)
 
 
 def _mksysmap_patterns(path: Path) -> tuple[str, ...]:

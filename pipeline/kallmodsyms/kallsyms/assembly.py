@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
+import numpy as np
+
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms.tables import Table, Tables, layout
+from kallmodsyms.release import KALLSYMS_LABELS
 
 _HEADER = """\
 #include <asm/bitsperlong.h>
@@ -24,20 +27,23 @@ _HEADER = """\
 #endif
 \t.section .rodata, "a"
 """
-_BYTES = {"byte": 1, "short": 2, "long": 4}
+_BYTES = {"byte": 1, "short": 2, "long": 4, "distance": 4}
 
 
 def text(tables: Tables) -> bytes:
     """The tables as scripts/kallsyms writes them (assembler with preprocessor directives), ours after the kernel's."""
-    out = [_HEADER.encode()]
+    out = [_HEADER.encode()] if tables.dialect.alignment is None else [b'\t.section .rodata, "a"\n']
     comments = (
         [b"\t/* %c%b */" % entry for entry in zip(tables.names.types, tables.names.plain, strict=True)]
         if tables.dialect.comments
         else None
     )
     for table in layout(tables):
-        out.append(b".globl %b\n\tALGN\n%b:\n" % (table.label.encode(), table.label.encode()))
+        align = b"ALGN" if tables.dialect.alignment is None else b".balign %d" % _alignment(tables, table)
+        out.append(b".globl %b\n\t%b\n%b:\n" % (table.label.encode(), align, table.label.encode()))
         rows = _rows(tables, table)
+        if tables.dialect.alignment is not None:
+            rows = [_without_macros(tables, row) for row in rows]
         if comments is not None and table.label in ("kallsyms_names", "kallsyms_offsets", "kallsyms_seqs_of_names"):
             order = tables.names.sequence.tolist() if table.label == "kallsyms_seqs_of_names" else range(len(comments))
             rows = [row + comments[index] for row, index in zip(rows, order, strict=True)]
@@ -57,9 +63,12 @@ def _rows(tables: Tables, table: Table) -> Iterable[bytes]:
             return [b"\t.byte 0x%02x, 0x%02x, 0x%02x" % tuple(values[at : at + 3]) for at in range(0, len(values), 3)]
         case "kallsyms_token_table":
             return [b'\t.asciz\t"%b"' % token for token in tables.names.compressed.tokens]
-        case "kallsyms_offsets" | "kallsyms_module_offsets":
+        case "kallsyms_offsets" | "kallsyms_module_offsets" if table.kind == "long":
             return [b"\t.long\t" + _hex(value) for value in values]
     match table.kind:
+        case "distance":
+            far = (table.values - np.uint64(tables.text)).astype(np.int64).tolist()
+            return [b"\t.long\t_text - . + (%d)" % distance for distance in far]
         case "address":
             absolute = table.absolute.tolist() if table.absolute is not None else [False] * len(values)
             return [
@@ -76,6 +85,16 @@ def _rows(tables: Tables, table: Table) -> Iterable[bytes]:
             return [b"\t.%b\t%d" % (kind.encode(), value) for value in values]
 
 
+def _alignment(tables: Tables, table: Table) -> int:
+    """In bytes. The dialect decides for the kernel's own tables; ours may hold words."""
+    word = tables.bits // 8
+    return tables.dialect.alignment or word if table.label in KALLSYMS_LABELS else word
+
+
+def _without_macros(tables: Tables, row: bytes) -> bytes:
+    return row.replace(b"PTR", b".quad" if tables.bits == 64 else b".long", 1)
+
+
 def _hex(value: int) -> bytes:
     return b"%#x" % value if value else b"0"
 
@@ -90,12 +109,11 @@ def room(tables: Tables) -> str:
     and the tables are filled in where it lies. The only numbers are sizes, and addresses, which the linker fills in.
     """
     word = tables.bits // 8
-    pointer = ".quad" if word == 8 else ".long"
     lines = ['\t.section .rodata, "a"']
     for table in layout(tables):
-        lines += [f".globl {table.label}", f"\t.balign {word}", f"{table.label}:"]
+        lines += [f".globl {table.label}", f"\t.balign {_alignment(tables, table)}", f"{table.label}:"]
         if table.kind == "address":
-            lines += [row.decode().replace("PTR", pointer) for row in _rows(tables, table)]
+            lines += [_without_macros(tables, row).decode() for row in _rows(tables, table)]
         elif len(table.values):
             lines.append(f"\t.skip {len(table.values) * _BYTES.get(table.kind, word)}")
     return "\n".join(lines) + "\n"
@@ -112,14 +130,11 @@ def blob(tables: Tables, path: str) -> tuple[str, bytes]:
         raise InputError(
             "the byte order of the image is not known from the text of nm", cure="take the symbols from the ELF file"
         )
-    word = tables.bits // 8
-    pointer = ".quad" if word == 8 else ".long"
     lines, parts, size = ['\t.section .rodata, "a"'], [], 0
     for table in layout(tables):
-        lines += [f".globl {table.label}", f"\t.balign {word}", f"{table.label}:"]
-        if table.kind == "address":
-            rows = _rows(tables, table)
-            lines += [row.decode().replace("PTR", pointer) for row in rows]
+        lines += [f".globl {table.label}", f"\t.balign {_alignment(tables, table)}", f"{table.label}:"]
+        if table.kind in ("address", "distance"):
+            lines += [_without_macros(tables, row).decode() for row in _rows(tables, table)]
         elif len(table.values):
             data = as_bytes(table, tables.bits, tables.byteorder)
             lines.append(f'\t.incbin "{path}", {size}, {len(data)}')
@@ -128,7 +143,15 @@ def blob(tables: Tables, path: str) -> tuple[str, bytes]:
     return "\n".join(lines) + "\n", b"".join(parts)
 
 
-def as_bytes(table: Table, bits: int, byteorder: str) -> bytes:
-    """The contents of a table in an image's word size and byte order; addresses as the linker would fill them in."""
+def as_bytes(table: Table, bits: int, byteorder: str, place: int = 0) -> bytes:
+    """The contents of a table in an image's word size and byte order; addresses as the linker would fill them in.
+
+    place: the address of the table, from which distances count
+    """
     size = _BYTES.get(table.kind, bits // 8)
-    return table.values.astype(f"{'<' if byteorder == 'little' else '>'}u{size}").tobytes()
+    values = table.values
+    if table.kind == "distance":
+        values = (values - np.uint64(place) - np.uint64(size) * np.arange(len(values), dtype=np.uint64)).astype(
+            np.uint32
+        )
+    return values.astype(f"{'<' if byteorder == 'little' else '>'}u{size}").tobytes()

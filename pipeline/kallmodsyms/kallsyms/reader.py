@@ -6,13 +6,16 @@ with or without module tables and sizes. The file needs its symbol table, which 
 How the addresses are encoded is not recorded anywhere, but follows from the labels and the numbers:
 
     kallsyms_addresses                      each address as a word
-    kallsyms_offsets, no relative base      (since 7.0) relative to the place of the entry; on 32 bits the address
+    kallsyms_offsets, no relative base      (since 7.0)
+        32 bits, never descending           the address, where the kernel cannot move
+        otherwise                           signed, relative to the place of the entry
     kallsyms_offsets, kallsyms_relative_base
         never descending, read unsigned     base + offset
         otherwise                           CONFIG_KALLSYMS_ABSOLUTE_PERCPU: an offset of 0 or more is the address, a
                                             negative one means base - 1 - offset
 
-The last two cannot be mistaken for each other: the table is sorted by address, the symbol at the base itself has the
+Two symbols at one address, of which there are some in every kernel, make places descend. The last two cannot be
+mistaken for each other either: the table is sorted by address, the symbol at the base itself has the
 offset 0 in one form and -1 in the other, and the offsets of the symbols above it ascend or descend from there.
 """
 
@@ -45,7 +48,7 @@ class _Decoder:
 
     def __init__(self, image: elf.Elf) -> None:
         self.image = image
-        self.percpu = False  # How `addresses` found the offsets to be; those of the module runs are the same.
+        self.percpu = self.from_places = False  # As `addresses` finds the offsets; the module runs' are the same.
         table = image.symbols()
         defined = np.flatnonzero(
             (table.sections != elf.SHN_UNDEF) & (table.types != elf.STT_SECTION) & (table.types != elf.STT_FILE)
@@ -133,19 +136,13 @@ class _Decoder:
         else:
             label, size = "kallsyms_offsets", 4
             offsets = self.array(label, count, size)
-            signed = offsets.astype(np.uint32).astype(np.int32).astype(np.int64)
-            if "kallsyms_relative_base" not in self.labels:
-                places = (
-                    self.address(label) + size * np.arange(count, dtype=np.uint64)
-                    if self.image.bits == 64
-                    else np.uint64(0)
-                )
-                addresses = self.wrap(places + signed.astype(np.uint64))
+            descending = bool(np.any(offsets[1:] < offsets[:-1]))
+            if "kallsyms_relative_base" in self.labels:
+                self.percpu = bool(count and (descending or int(offsets[-1]) == 2**32 - 1))
+                absolute = (offsets < 2**31) & self.percpu
             else:
-                base = self.base()
-                self.percpu = bool(count and (np.any(offsets[1:] < offsets[:-1]) or int(offsets[-1]) == 2**32 - 1))
-                addresses = self.from_base(base, offsets)
-                absolute = (signed >= 0) & self.percpu
+                self.from_places = self.image.bits == 64 or descending
+            addresses = self.located(label, offsets)
         if np.any(addresses[1:] < addresses[:-1]):
             at = int(np.argmax(addresses[1:] < addresses[:-1])) + 1
             raise self.fail(label, at * size, f"symbol {at} has a lower address than the one before it")
@@ -154,10 +151,14 @@ class _Decoder:
     def base(self) -> np.uint64:
         return np.uint64(self.array("kallsyms_relative_base", 1, self.image.bits // 8)[0])
 
-    def from_base(self, base: np.uint64, offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def located(self, label: str, offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The addresses that the `offsets` in the table `label` stand for."""
+        signed = offsets.astype(np.uint32).astype(np.int32).astype(np.int64).astype(np.uint64)
+        if self.from_places:
+            return self.wrap(self.address(label) + 4 * np.arange(len(offsets), dtype=np.uint64) + signed)
+        base = self.base() if "kallsyms_relative_base" in self.labels else np.uint64(0)
         if not self.percpu:
             return self.wrap(base + offsets)
-        signed = offsets.astype(np.uint32).astype(np.int32).astype(np.int64).astype(np.uint64)
         return np.where(signed < 2**63, signed, self.wrap(base - np.uint64(1) - signed))
 
     def wrap(self, addresses: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -248,7 +249,7 @@ class _Decoder:
         values = self.array("kallsyms_modules", runs, 4)
         if "kallsyms_module_offsets" in self.labels:
             label, size = "kallsyms_module_offsets", 4
-            starts = self.from_base(self.base(), self.array(label, runs, size))
+            starts = self.located(label, self.array(label, runs, size))
         else:
             label, size = "kallsyms_module_addresses", self.image.bits // 8
             starts = self.array(label, runs, size)

@@ -17,6 +17,9 @@ from kallmodsyms.release import KallsymsDialect
 from kallmodsyms.strings import Strings
 from kallmodsyms.symbols import SymbolTable
 
+_WITHOUT_ADDRESS = b"Uvw"
+"""nm's letters for what is defined elsewhere."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,6 +28,7 @@ class Options:
     all_symbols: CONFIG_KALLSYMS_ALL: data too
     absolute_percpu: CONFIG_KALLSYMS_ABSOLUTE_PERCPU: per-CPU symbols are not relative to the image
     base_relative: CONFIG_KALLSYMS_BASE_RELATIVE, where the dialect leaves the choice
+    place_relative: addresses are distances from their entries
     lto_clang: CONFIG_LTO_CLANG
     sizes: how symbol sizes are kept: "none", "dense" or "compact" (docs/design.md, Sizes)
     objects: whether a symbol's object is kept if name and modules do not tell it from another (docs/design.md, Objects)
@@ -33,6 +37,7 @@ class Options:
     all_symbols: bool = False
     absolute_percpu: bool = False
     base_relative: bool = False
+    place_relative: bool = False
     lto_clang: bool = False
     sizes: str = "none"
     objects: bool = False
@@ -60,7 +65,7 @@ class Selection:
 
 def system_map(symbols: SymbolTable, dialect: KallsymsDialect) -> bytes:
     """The text of System.map: the lines of `nm -n` that mksysmap lets through."""
-    index, names = _lines(symbols, dialect)
+    index, names = _lines(symbols, filters(dialect).dropped_letters)
     kept = ~filters(dialect).system_map(names)
     return SymbolTable(
         addresses=symbols.addresses[index[kept]],
@@ -71,10 +76,10 @@ def system_map(symbols: SymbolTable, dialect: KallsymsDialect) -> bytes:
     ).nm()
 
 
-def _lines(symbols: SymbolTable, dialect: KallsymsDialect) -> tuple[NDArray[np.int64], Strings]:
-    """The symbols whose letter may be in System.map, and their names."""
+def _lines(symbols: SymbolTable, dropped_letters: bytes) -> tuple[NDArray[np.int64], Strings]:
+    """The symbols with other letters than those, and their names."""
     letters = np.frombuffer(symbols.types, np.uint8)
-    kept = ~np.isin(letters, np.frombuffer(filters(dialect).dropped_letters, np.uint8))
+    kept = ~np.isin(letters, np.frombuffer(dropped_letters, np.uint8))
     return np.flatnonzero(kept), Strings(list(compress(symbols.names, kept.tolist())))
 
 
@@ -84,9 +89,10 @@ def select(symbols: SymbolTable, options: Options, dialect: KallsymsDialect) -> 
     If the tables hold sizes, symbols at one address are ordered as by the last patch of the series: those of size zero
     first, then larger before smaller ones, then as without sizes.
     """
-    index, names = _lines(symbols, dialect)
+    dropped = filters(dialect).dropped_letters if dialect.of_system_map else _WITHOUT_ADDRESS
+    index, names = _lines(symbols, dropped)
     addresses, letters = symbols.addresses[index], np.frombuffer(symbols.types, np.uint8)[index]
-    mapped = ~filters(dialect).system_map(names)
+    mapped = ~filters(dialect).system_map(names) if dialect.of_system_map else np.ones(len(names), np.bool_)
     long = names.size >= dialect.name_limit
     kept = mapped & ~long & ~filters(dialect).ignored(names)
     kept &= ~np.isin(letters, np.frombuffer(dialect.ignored_types.encode(), np.uint8))

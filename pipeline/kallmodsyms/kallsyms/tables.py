@@ -99,8 +99,9 @@ class Tables:
 class Table:
     """A label and what stands behind it.
 
-    kind: of the unsigned integers in `values`: "byte", "short", "long" (1, 2, 4 bytes), "word" (a machine word), or
-        "address" (a word that is a link-time address, and is written relative to `_text`)
+    kind: of the unsigned integers in `values`: "byte", "short", "long" (1, 2, 4 bytes), "word" (a machine word),
+        "address" (a word that is a link-time address, and is written relative to `_text`), or "distance" (a link-time
+        address too, but what is written, in 4 bytes, is how far it is from the entry itself)
     absolute: which addresses are not written in that way
     """
 
@@ -298,8 +299,12 @@ def _addresses(tables: Tables, prefix: str, addresses: NDArray[np.uint64], absol
     """Addresses as the configuration wants them.
 
     Offsets from the base are unsigned. But where per-CPU symbols stay absolute, these are positive and the others count
-    down from -1 (kallsyms_sym_address in kernel/kallsyms.c).
+    down from -1 (kallsyms_sym_address in kernel/kallsyms.c). Offsets from their own place are signed.
     """
+    if tables.options.place_relative:
+        return _distances(tables, f"{prefix}_offsets", addresses)
+    if tables.dialect.place_relative:  # the addresses themselves, on 32 bits
+        return Table(f"{prefix}_offsets", "long", addresses.astype(np.uint32))
     if tables.relative_base is None:
         return Table(f"{prefix}_addresses", "address", addresses, absolute)
     base = np.uint64(tables.relative_base)
@@ -316,3 +321,12 @@ def _addresses(tables: Tables, prefix: str, addresses: NDArray[np.uint64], absol
             cure="the kernel cannot be built with base-relative tables",
         )
     return Table(f"{prefix}_offsets", "long", offsets.astype(np.uint32))
+
+
+def _distances(tables: Tables, label: str, addresses: NDArray[np.uint64]) -> Table:
+    far = (addresses - np.uint64(tables.text)).astype(np.int64)
+    lost = (far < -(2**31)) | (far > 2**31 - 1)
+    if lost.any():
+        address = int(addresses[np.argmax(lost)])
+        raise InputError(f"{label}: address {address:#x} is out of reach of _text at {tables.text:#x}")
+    return Table(label, "distance", addresses)

@@ -1,4 +1,6 @@
-"""What the tree does after the link: the last image enters; vmlinux, System.map and .vmlinux.d leave."""
+"""What the tree does after the link: the last image enters; vmlinux (since Linux 6.16 vmlinux.unstripped, of which make
+makes vmlinux), System.map and .vmlinux.d leave.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +10,31 @@ from types import TracebackType
 
 from kallmodsyms import files, release, symbols
 from kallmodsyms.kallsyms import select
+from kallmodsyms.link import btf
 from kallmodsyms.link.exports import Exports
 from kallmodsyms.programs import run
-from kallmodsyms.release import KallsymsDialect
+from kallmodsyms.release import KallsymsDialect, LinkDialect
 
 
-def finish(exports: Exports, dialect: KallsymsDialect, image: str) -> None:
+def finish(exports: Exports, dialect: KallsymsDialect, link: LinkDialect, image: str) -> None:
     """Everything that the tree does to the image after the link; then it gets its name.
 
-    Raises InputError if something fails; then the vmlinux that was there before is there again.
+    Raises InputError if something fails; then the image that was there before is there again.
     """
-    config = exports.config
+    config, output = exports.config, link.output
     if "DEBUG_INFO_BTF" in config and "BPF" in config:
-        exports.say("BTFIDS", "vmlinux")
-        run([*exports.tool("RESOLVE_BTFIDS"), image])
+        exports.say("BTFIDS", output)
+        run([*exports.tool("RESOLVE_BTFIDS"), *(btf.ids_options() if link.btf_script else []), image])
     exports.say("NM", "System.map")
     names = system_map(image, dialect)
     if "BUILDTIME_TABLE_SORT" in config:
-        exports.say("SORTTAB", "vmlinux")
+        exports.say("SORTTAB", output)
         _sort_tables(exports, image)
-    with Replaced("vmlinux", image):
+    with Replaced(output, image):
         postlink = f"arch/{exports.environment['SRCARCH']}/Makefile.postlink"
         if (exports.tree / postlink).is_file():
-            exports.make(postlink, "vmlinux")
-        files.write(".vmlinux.d", _dependencies(exports))
+            exports.make(postlink, output)
+        files.write(f".{output}.d", _dependencies(exports, output))
         if "VMLINUX_MAP" in config:
             files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
         files.write("System.map", names)
@@ -52,11 +55,11 @@ def _sort_tables(exports: Exports, image: str) -> None:
     run([str(exports.objtree / "scripts/sorttable"), *options, image])
 
 
-def _dependencies(exports: Exports) -> str:
-    """For fixdep: what vmlinux depends on besides its prerequisites, the tree's script and the program in its place."""
+def _dependencies(exports: Exports, output: str) -> str:
+    """For fixdep: what the image depends on besides its prerequisites: the tree's script, the program in its place."""
     package = Path(__file__).parents[1]
     own = (path for path in package.rglob("*") if path.suffix in (".py", ".c", ".h") or path.name == "Makefile")
-    return " \\\n ".join([f"vmlinux: {exports.tree}/scripts/link-vmlinux.sh", *sorted(map(str, own))]) + "\n"
+    return " \\\n ".join([f"{output}: {exports.tree}/scripts/link-vmlinux.sh", *sorted(map(str, own))]) + "\n"
 
 
 class Replaced:

@@ -60,6 +60,11 @@ class Exports:
         """The build directory, as make calls it."""
         return Path(self.environment.get("objtree", "."))
 
+    @property
+    def silent(self) -> bool:
+        """Whether make runs with -s, which Kbuild turns into quiet=silent_."""
+        return self.environment.get("quiet") == "silent_"
+
     def words(self, *names: str) -> list[str]:
         """The words of some variables."""
         return words(self.environment, *names)
@@ -69,8 +74,8 @@ class Exports:
         return shlex.split(_known(self.environment, name))
 
     def say(self, verb: str, what: str) -> None:
-        """Tell the user of a step, as Kbuild does; nothing under make -s, which Kbuild turns into quiet=silent_."""
-        if self.environment.get("quiet") != "silent_":
+        """Tell the user of a step, as Kbuild does; nothing under make -s."""
+        if not self.silent:
             print(f"  {verb:<7} {what}", flush=True)
 
     def make(self, makefile: str, *goals: str) -> None:

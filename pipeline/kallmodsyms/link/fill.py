@@ -31,8 +31,9 @@ def fill(image: str | os.PathLike[str], tables: Tables) -> None:
             if entry.kind != "address":
                 section = file.section_at(places[entry.label])
                 assert section is not None  # It holds a label of the image.
-                stream.seek(section.offset + places[entry.label] - section.address)
-                stream.write(assembly.as_bytes(entry, file.bits, file.byteorder))
+                place = places[entry.label]
+                stream.seek(section.offset + place - section.address)
+                stream.write(assembly.as_bytes(entry, file.bits, file.byteorder, place))
     check(image, tables)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kallmodsyms.link import exports
+from kallmodsyms.release import LinkDialect
 
 _NOT_IN_A_DRAFT = ("--emit-relocs", "--build-id")
 
@@ -92,19 +93,29 @@ class Recipe:
         return [*self.assembler, "-c", "-o", output, source]
 
 
-def of(environment: Mapping[str, str], config: Mapping[str, str], extra_objects: Sequence[str] = ()) -> Recipe:
+def of(
+    environment: Mapping[str, str],
+    config: Mapping[str, str],
+    dialect: LinkDialect,
+    extra_objects: Sequence[str] = (),
+) -> Recipe:
     """The recipe that the exported variables of a top Makefile ask for.
 
     environment: what make exports (LD, KBUILD_LDFLAGS, KBUILD_LDS, KBUILD_VMLINUX_LIBS, CC, KBUILD_AFLAGS …)
     config: the configuration's values, as in auto.conf
-    extra_objects: linked unconditionally after the archive (version-timestamp.o, .vmlinux.export.o)
+    dialect: what the tree links
+    extra_objects: linked unconditionally after what the tree links so
     """
 
     def words(*names: str) -> list[str]:
         return exports.words(environment, *names)
 
+    def chosen(objects: Sequence[tuple[str | None, str]]) -> list[str]:
+        names = [name for option, name in objects if option is None or option in config]
+        return [name.replace("${SRCARCH}", environment.get("SRCARCH", "")) for name in names]
+
     # The tree has linked everything into vmlinux.o, and objtool has changed that since: so it must be linked.
-    relocatable = "LTO_CLANG" in config or "X86_KERNEL_IBT" in config
+    relocatable = any(option in config for option in dialect.relocatable)
     archive = "vmlinux.o" if relocatable else "vmlinux.a"
     libraries = [] if relocatable else words("KBUILD_VMLINUX_LIBS")
     user_mode = environment.get("SRCARCH") == "um"
@@ -116,15 +127,44 @@ def of(environment: Mapping[str, str], config: Mapping[str, str], extra_objects:
         inputs=(
             f"{prefix}--whole-archive",
             archive,
+            *chosen(dialect.objects),
             *extra_objects,
             f"{prefix}--no-whole-archive",
             f"{prefix}--start-group",
             *libraries,
             f"{prefix}--end-group",
         ),
-        libraries=("-lutil", "-lrt", "-lpthread") if user_mode else (),
+        libraries=(*chosen(dialect.last), *(("-lutil", "-lrt", "-lpthread") if user_mode else ())),
         through_compiler=user_mode,
-        assembler=tuple(
-            words("CC", "NOSTDINC_FLAGS", "LINUXINCLUDE", "KBUILD_CPPFLAGS", "KBUILD_AFLAGS", "KBUILD_AFLAGS_KERNEL")
-        ),
+        assembler=_assembler(environment),
     )
+
+
+def recorded(words: Sequence[str], environment: Mapping[str, str], extra_objects: Sequence[str] = ()) -> Recipe:
+    """The recipe of a link that the tree's own script was about to do.
+
+    words: the program and its arguments (`script.image_link`)
+    environment, extra_objects: as in `of`
+    """
+    user_mode = environment.get("SRCARCH") == "um"
+    prefix = "-Wl," if user_mode else ""
+    start, closed, end = (
+        words.index(f"{prefix}--{word}") for word in ("whole-archive", "no-whole-archive", "end-group")
+    )
+    flags, named = [], False
+    for word in words[:start]:
+        if not named and word != "-o" and not word.removeprefix(prefix).startswith(("--strip-debug", "-Map=")):
+            flags.append(word)
+        named = word == "-o"
+    return Recipe(
+        linker=tuple(flags),
+        inputs=(*words[start:closed], *extra_objects, *words[closed : end + 1]),
+        libraries=tuple(word for word in words[end + 1 :] if word.startswith("-l")),
+        through_compiler=user_mode,
+        assembler=_assembler(environment),
+    )
+
+
+def _assembler(environment: Mapping[str, str]) -> tuple[str, ...]:
+    flags = ("NOSTDINC_FLAGS", "LINUXINCLUDE", "KBUILD_CPPFLAGS", "KBUILD_AFLAGS", "KBUILD_AFLAGS_KERNEL")
+    return tuple(exports.words(environment, "CC", *flags))

@@ -1,9 +1,9 @@
-"""What vmlinux.o does not tell: vmlinux.a and libraries enter; where each object went, and its functions, leave."""
+"""What vmlinux.o does not tell: archives and libraries enter; where each object went, and its functions, leave."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,13 @@ NOTHING = Relocatable()
 _KEPT, _MADE = "vmlinux.o.map", ".tmp_vmlinux.o.map"
 
 
-def read(exports: Exports) -> Relocatable:
-    """What there is to know of the vmlinux.o in the current directory. Raises InputError if a tool fails."""
-    return Relocatable(_object_map(exports), _functions(exports) if "LTO_CLANG" in exports.config else None)
+def read(exports: Exports, whole: Sequence[str] = ("vmlinux.a",)) -> Relocatable:
+    """What there is to know of the vmlinux.o in the current directory. Raises InputError if a tool fails.
+
+    whole: the archives and objects that were linked into it, besides libraries
+    """
+    functions = _functions(exports, whole) if "LTO_CLANG" in exports.config else None
+    return Relocatable(_object_map(exports, whole), functions)
 
 
 def of_map(directory: str | os.PathLike[str]) -> Relocatable:
@@ -40,7 +44,7 @@ def of_map(directory: str | os.PathLike[str]) -> Relocatable:
     return Relocatable(next((place for place in places if os.path.exists(place)), None))
 
 
-def _object_map(exports: Exports) -> str:
+def _object_map(exports: Exports, archives: Sequence[str]) -> str:
     """The map of the `ld -r` that made vmlinux.o.
 
     With CONFIG_BUILTIN_MODULE_RANGES the link that makes vmlinux.o leaves its map (Linux 6.12). Where it does not, the
@@ -56,16 +60,19 @@ def _object_map(exports: Exports) -> str:
     # With a cache LLD has a name for each object that it compiles, and not one for all of them.
     script += ["--thinlto-cache-dir=.tmp_vmlinux.lto"] if thin else []
     libraries = exports.words("KBUILD_VMLINUX_LIBS")
-    whole = ["--whole-archive", "vmlinux.a", "--no-whole-archive", "--start-group", *libraries, "--end-group"]
+    whole = ["--whole-archive", *archives, "--no-whole-archive", "--start-group", *libraries, "--end-group"]
     run([*exports.tool("LD"), *exports.words("KBUILD_LDFLAGS"), "-r", f"-Map={made}", "-o", output, *script, *whole])
     os.unlink(output)
     return made
 
 
-def _functions(exports: Exports) -> dict[str, frozenset[str]]:
+def _functions(exports: Exports, whole: Sequence[str]) -> dict[str, frozenset[str]]:
     """The functions of each object, by nm: the linker compiled the objects, and its map names files of its own."""
     objects: list[str] = []
-    for archive in ("vmlinux.a", *exports.words("KBUILD_VMLINUX_LIBS")):
+    for archive in (*whole, *exports.words("KBUILD_VMLINUX_LIBS")):
+        if not archive.endswith(".a"):
+            objects.append(archive)
+            continue
         run([*exports.tool("AR"), "t", archive], output=".tmp_vmlinux.objects")
         objects += files.read_text(".tmp_vmlinux.objects").split()
     run([*exports.tool("NM"), "-A", "--defined-only", *objects], output=".tmp_vmlinux.functions", quiet=True)

@@ -35,6 +35,7 @@ def options(config: Mapping[str, str], dialect: KallsymsDialect, sizes: str, obj
         all_symbols="KALLSYMS_ALL" in config,
         absolute_percpu="KALLSYMS_ABSOLUTE_PERCPU" in config,
         base_relative="KALLSYMS_BASE_RELATIVE" in config or dialect.base_relative,
+        place_relative=dialect.place_relative and ("64BIT" in config or "RELOCATABLE" in config),
         lto_clang="LTO_CLANG" in config,
         sizes=sizes,
         objects=objects,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from kallmodsyms import files, names
+from kallmodsyms import errors, files, names, release
 from kallmodsyms.configured import SYMBOLS, Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import fragment
@@ -60,8 +60,10 @@ class Make:
         self.profile = chosen
         self.configured = configured
         self.objdir = chosen.objdir
+        self.link = release.link_dialect(chosen.tree)
+        release.kallsyms_dialect(chosen.tree)  # so that what cannot be linked is said before anything is compiled
         self.lists = Lists(configured, self._config)
-        self.replay = Replay(chosen, configured, self._make, self._everything, self._hook)
+        self.replay = Replay(chosen, configured, self.link, self._make, self._everything, self._hook)
         self.world = self.replay.world
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
@@ -119,13 +121,13 @@ class Make:
         )
 
     def _link(self) -> Iterator[tuple[str, Step]]:
-        return self.replay.link(tuple(self.command("vmlinux")), self._surroundings)
+        return self.replay.final_link(tuple(self.command("vmlinux")), self._surroundings)
 
     def _build(self) -> Iterator[Seen]:
         start = self.configured.ledger.files.now()
         exported = Path(self.objdir, EXPORTS)
         if not exported.exists():  # then make must link, whatever there is, and say what it exports
-            Path(self.objdir, ".vmlinux.cmd").unlink(missing_ok=True)
+            Path(self.objdir, f".{self.link.output}.cmd").unlink(missing_ok=True)
         yield from self._reach("make", "vmlinux")
         recorded = watched.commands(str(self.objdir))
         linked = [step for _, step in self._link() if step.name != "assemble:1"]  # which is needed for a second pass
@@ -159,6 +161,7 @@ class Make:
         for path in self.configured.ledger.spoiled(name, self.world):
             Path(self.objdir, path).unlink(missing_ok=True)
         self._make(goal)
+        self.replay.confirm()
         headers: set[str] = set()
         for folder in ("scripts", "tools", "usr"):
             for command in Path(self.objdir, folder).rglob(".*.cmd"):
@@ -220,10 +223,12 @@ class Make:
             self._make(self.profile.base, quiet=True)
             files.write(made, fragment.merged(files.read_text(made), wanted))
             self._make("olddefconfig", quiet=True)
-            fragment.check(self.profile.config, wanted, files.read_text(made))
+            lost = fragment.check(self.profile.config, wanted, files.read_text(made), self.profile.required)
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
             raise
+        if lost:
+            errors.warn([f"{self.profile.config}: this tree does not have, or not so: {' '.join(lost)}"])
 
     def _make(self, goal: str, quiet: bool = False) -> None:
         """Run the tree's make; `quiet`: without its words, unless it fails."""
@@ -267,7 +272,7 @@ class Make:
             *(f"{name}={value}" for name, value in sorted(profile.variables.items())),
             f"-j{profile.jobs or os.cpu_count()}",
             *("--no-print-directory", goal),
-            f'cmd_link_vmlinux={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
+            f'{self.link.variable}={program} -- "$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"',
         ]
 
 

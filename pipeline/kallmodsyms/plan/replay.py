@@ -25,7 +25,7 @@ from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 
-from kallmodsyms import archives, code, depfile, files, names, release
+from kallmodsyms import archives, code, depfile, files, names, provider, release
 from kallmodsyms.configured import COMPILER_VARIABLES, Configured
 from kallmodsyms.depfile import Recorded
 from kallmodsyms.errors import InputError
@@ -37,6 +37,7 @@ from kallmodsyms.plan import image, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
+from kallmodsyms.release import LinkDialect
 from kallmodsyms.step import Builder, Seen, Step
 
 EXPORTS = f"{FOLDER}/exports"
@@ -69,6 +70,7 @@ class Replay:
         self,
         chosen: Profile,
         configured: Configured,
+        link: LinkDialect,
         make: Callable[[str], None],
         everything: Callable[[], Step],
         hook: Callable[[], list[str]],
@@ -77,6 +79,7 @@ class Replay:
         gives the program that make runs for the link.
         """
         self.profile, self.configured, self.ledger = chosen, configured, configured.ledger
+        self.link = link
         self.objdir = chosen.objdir
         self._make, self._everything, self._hook = make, everything, hook
         self.tree = os.path.realpath(chosen.tree)
@@ -129,7 +132,7 @@ class Replay:
             follows=("make", _DIRECTORIES, *compilations),
         )
 
-    def link(
+    def final_link(
         self, words: tuple[str, ...], tools: Callable[[], Iterable[tuple[str, str]]]
     ) -> Iterator[tuple[str, Step]]:
         """The steps of the link: all of them, or, where a release or configuration links in a way that `image` does not
@@ -152,13 +155,15 @@ class Replay:
             yield "file", f"{self.tree}/scripts/link-vmlinux.sh"
 
         before = ("make", _DIRECTORIES, "linker_script", "archive", *(f"compile:{target}" for target in self.objects))
-        objects = frozenset(found.inputs) & {*shlex.split(self._exports()[names.OBJECTS]), "vmlinux.o"}
+        objects = {name for name in (*found.inputs, "vmlinux.o") if name.endswith(".o")}
         yield (
             "modpost",
             Step(
                 "modpost",
                 words,
-                self._make_ready,
+                partial(
+                    self._make_ready, [name for name in sorted(objects) if "/" not in name and name != "vmlinux.o"]
+                ),
                 reads=("vmlinux.a",),
                 writes=tuple(sorted(objects)),
                 sees=sees,
@@ -177,16 +182,16 @@ class Replay:
             not self.profile.modules
             or "KALLSYMS" not in config
             or not all(script.is_file() for script in scripts)
-            or "vmlinux.unstripped" in files.read_text(scripts[-1])
+            or self.link.script_makes_objects
+            or self.link.output != "vmlinux"
             or not {"DEBUG_INFO_BTF", "LTO_CLANG"}.isdisjoint(config)
         ):
             return None
         extra = shlex.split(exported[names.OBJECTS])
-        plan = recipe.of(exported, config, extra)
-        libraries = exports.words(exported, "KBUILD_VMLINUX_LIBS")
-        linked = ["vmlinux.o"] if plan.relocatable else ["vmlinux.a", *libraries]
+        plan = recipe.of(exported, config, self.link, extra)
         chosen, dialect = self.profile, release.kallsyms_dialect(self.tree)
-        inputs = (exported["KBUILD_LDS"], *extra, *linked)
+        linked = (word for word in (*plan.inputs, *plan.libraries) if word[:1] != "-")
+        inputs = (exported["KBUILD_LDS"], *linked)
         known = relocatable.of_map(self.objdir) if plan.relocatable else relocatable.NOTHING
         return image.Image(self.objdir, plan, inputs, config, dialect, chosen.sizes, chosen.objects, known)
 
@@ -315,28 +320,43 @@ class Replay:
         for path in self.ledger.spoiled("vmlinux", self.world):
             (self.objdir / path).unlink(missing_ok=True)
         scripts = [f"scripts/{name}" for name in _STAGES]
-        if not self._exports() or not all(Path(self.tree, script).is_file() for script in scripts):
+        known = not self.link.script_makes_objects and all(Path(self.tree, script).is_file() for script in scripts)
+        if not self._exports() or not known:
             self._make("vmlinux")
+            self.confirm()
             return
         # Without its command make takes neither for done: what is linked may be the same, and the linker another one.
-        for target in ("vmlinux.o", "vmlinux"):
+        for target in ("vmlinux.o", self.link.output):
             (self.objdir / _command_file(target)).unlink(missing_ok=True)
         for script in scripts:
             self._submake(script)
+        self.confirm()
 
-    def _make_ready(self) -> None:
-        """All that is made of the objects before the link, by the tree's makefiles and by the hook."""
+    def confirm(self) -> None:
+        """Raise InputError unless the image that make left is ours, with all that the profile asks for."""
+        values = self.configured.configuration.values
+        if self.profile.modules and "KALLSYMS" in values:
+            from kallmodsyms.link import (
+                carried,
+            )  # not before there is work: numpy takes longer than all that is looked at
+
+            with_provider = self.profile.provider and provider.possible(values)
+            carried.confirm(self.objdir / "vmlinux", self.link.variable, with_provider)
+
+    def _make_ready(self, objects: list[str]) -> None:
+        """All that is made before the link, by the tree's makefiles, which make `objects` last, and by the hook."""
         (self.objdir / _command_file("vmlinux.o")).unlink(missing_ok=True)
         for script in _STAGES[:-1]:
             self._submake(f"scripts/{script}")
-        if "MODULES" in self.configured.configuration.values:
-            self._submake(f"scripts/{_STAGES[-1]}", ".vmlinux.export.o")
+        if objects:
+            self._submake(f"scripts/{_STAGES[-1]}", *objects)
         run(self._hook(), self.objdir, environment={**self._environment(), names.STAGE: "objects"})
 
     def _finish(self, name: str) -> None:
         """Have the tree make vmlinux of an image, by the hook."""
         (self.objdir / _command_file("vmlinux")).unlink(missing_ok=True)
         self._submake(f"scripts/{_STAGES[-1]}", environment={names.STAGE: name})
+        self.confirm()
 
     def _stages_wrote(self) -> Iterator[tuple[str, str]]:
         for name in sorted(self.of_the_link() | self.final()):

@@ -24,6 +24,7 @@ from kallmodsyms.plan import image
 from kallmodsyms.plan.lists import AUTOCONF_H, CONFIG, Lists
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
+from kallmodsyms.release import LinkDialect
 from kallmodsyms.step import Seen, Step
 
 
@@ -87,7 +88,7 @@ class Toy:
     def _image(self, inputs: tuple[str, ...]) -> image.Image:
         values, chosen = self.configured.configuration.values, self.profile
         dialect = release.kallsyms_dialect(chosen.tree)
-        plan = recipe.of(self.environment, values)
+        plan = recipe.of(self.environment, values, LinkDialect())
         return image.Image(self.objdir, plan, inputs, values, dialect, chosen.sizes, chosen.objects)
 
     def _compilations(self) -> Iterator[Step]:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The reader declared in kallmodsyms.h. Names and encodings follow scripts/kallsyms.c and
- * kernel/kallsyms.c of Linux 6.1 and 6.12 for the base tables, docs/design.md for the others.
+ * kernel/kallsyms.c of Linux 5.10 to 7.1 for the base tables, docs/design.md for the others.
  */
 #include "kallmodsyms.h"
 
@@ -80,7 +80,9 @@ static bool read_address(const struct kallmodsyms_tables *tables,
 		return read_word(table, index, address);
 	if (!read_u32(table, index, &offset))
 		return false;
-	if (tables->encoding == KALLMODSYMS_OFFSETS)
+	if (tables->encoding == KALLMODSYMS_DISTANCES)
+		*address = table->address + index * sizeof(offset) + (unsigned long)(s32)offset;
+	else if (tables->encoding == KALLMODSYMS_OFFSETS)
 		*address = tables->relative_base + offset;
 	else if ((s32)offset >= 0)
 		*address = offset;

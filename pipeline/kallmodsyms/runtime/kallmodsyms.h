@@ -43,16 +43,18 @@ enum kallmodsyms_encoding {
 	KALLMODSYMS_ADDRESSES,		/* a word each, the address itself */
 	KALLMODSYMS_OFFSETS,		/* 32 bits each, unsigned, added to the relative base */
 	KALLMODSYMS_OFFSETS_PERCPU,	/* 32 bits each; n < 0 is relative base - 1 - n, else n */
+	KALLMODSYMS_DISTANCES,		/* 32 bits each, signed, added to the address of the entry itself */
 };
 
 struct kallmodsyms_table {
 	const void *data;		/* NULL where the image has no such table */
 	unsigned long bytes;
+	unsigned long address;		/* of the first entry, where distances count from it */
 };
 
 struct kallmodsyms_tables {
 	enum kallmodsyms_encoding encoding;
-	unsigned long relative_base;	/* not for KALLMODSYMS_ADDRESSES */
+	unsigned long relative_base;	/* for KALLMODSYMS_OFFSETS and _PERCPU */
 	u32 num_syms;
 	u32 num_modules;		/* runs, the last one with value 0 included */
 	u32 num_exceptions;		/* pairs */

@@ -60,6 +60,25 @@ static bool present(const void *label)
 #endif
 }
 
+/*
+ * How kallsyms_offsets holds an address. Since Linux 7.0 there is no base: where the kernel can move, and on 64 bits, an
+ * address is its distance from the entry; elsewhere the offset is the address.
+ */
+static enum kallmodsyms_encoding offsets_encoding(void)
+{
+#ifdef CONFIG_KALLSYMS_ABSOLUTE_PERCPU
+	return KALLMODSYMS_OFFSETS_PERCPU;
+#else
+#ifdef CONFIG_RELOCATABLE
+	const bool moves = true;
+#else
+	const bool moves = sizeof(long) == 8;
+#endif
+	return !present(kallsyms_relative_base) && moves ? KALLMODSYMS_DISTANCES :
+							    KALLMODSYMS_OFFSETS;
+#endif
+}
+
 /* The number that a label marks, 0 where the image has no such label. */
 static u32 number(const u32 *label)
 {
@@ -69,10 +88,11 @@ static u32 number(const u32 *label)
 static struct kallmodsyms_table table(const void *label, unsigned long entries,
 				      unsigned long entry_bytes)
 {
-	struct kallmodsyms_table found = { NULL, 0 };
+	struct kallmodsyms_table found = { NULL, 0, 0 };
 
 	if (present(label)) {
 		found.data = label;
+		found.address = (unsigned long)label;
 		found.bytes = entries * entry_bytes;
 	}
 	return found;
@@ -90,11 +110,7 @@ int kallmodsyms_linked(struct kallmodsyms_tables *tables)
 	tables->num_exceptions = number(kallsyms_num_module_exceptions);
 	tables->num_objects = number(kallsyms_num_objects);
 	if (present(kallsyms_offsets)) {
-#ifdef CONFIG_KALLSYMS_ABSOLUTE_PERCPU
-		tables->encoding = KALLMODSYMS_OFFSETS_PERCPU;
-#else
-		tables->encoding = KALLMODSYMS_OFFSETS;
-#endif
+		tables->encoding = offsets_encoding();
 		tables->relative_base = present(kallsyms_relative_base) ? *kallsyms_relative_base : 0;
 		tables->addresses = table(kallsyms_offsets, syms, sizeof(*kallsyms_offsets));
 		tables->module_addresses =

@@ -7,7 +7,8 @@
  * describes, and kallmodsyms_address().
  *
  * Compiled with the kernel's own flags and linked in by `kallmodsyms link`. Whatever is used here
- * has the same form in Linux 6.1 and 6.12.
+ * has the same form in Linux 5.10 to 7.1, but for the list of modules: before 5.19 nobody knows it but
+ * kernel/module.c, and a size must be looked up by address and name.
  */
 #define pr_fmt(fmt) "kallmodsyms: " fmt
 
@@ -42,32 +43,6 @@ static bool ready __ro_after_init;
 
 #ifdef CONFIG_MODULES
 
-/* kernel/module/internal.h declares them, for kernel/module/ alone. */
-extern struct list_head modules;
-extern struct mutex module_mutex;
-
-/*
- * The size of symbol `number`, counted through all loaded modules as module_get_kallsym() counts.
- * Needs module_mutex, as did the call that `number` was good for.
- */
-static unsigned long module_symbol_size(unsigned int number)
-{
-	struct module *module;
-
-	list_for_each_entry(module, &modules, list) {
-		struct mod_kallsyms *kallsyms;
-
-		if (module->state == MODULE_STATE_UNFORMED)
-			continue;
-		kallsyms = rcu_dereference_protected(module->kallsyms,
-						     lockdep_is_held(&module_mutex));
-		if (number < kallsyms->num_symtab)
-			return kallsyms->symtab[number].st_size;
-		number -= kallsyms->num_symtab;
-	}
-	return 0;
-}
-
 /*
  * What a loaded module's symbol table says of the size of a symbol at that address with that name.
  * Needs preemption off.
@@ -92,6 +67,69 @@ static bool module_size_at(unsigned long address, const char *name, unsigned lon
 	}
 	return false;
 }
+
+#ifdef KALLMODSYMS_MODULES_ARE_HIDDEN
+
+/* Without preemption no module goes, though one may come. */
+static void lock_modules(void)
+{
+	preempt_disable();
+}
+
+static void unlock_modules(void)
+{
+	preempt_enable();
+}
+
+static unsigned long module_symbol_size(unsigned int number,
+					const struct kallmodsyms_symbol *symbol)
+{
+	unsigned long size = 0;
+
+	module_size_at(symbol->address, symbol->name, &size);
+	return size;
+}
+
+#else
+
+/* kernel/module/internal.h declares them, for kernel/module/ alone. */
+extern struct list_head modules;
+extern struct mutex module_mutex;
+
+static void lock_modules(void)
+{
+	mutex_lock(&module_mutex);
+}
+
+static void unlock_modules(void)
+{
+	mutex_unlock(&module_mutex);
+}
+
+/*
+ * The size of symbol `number`, counted through all loaded modules as module_get_kallsym() counts.
+ * Needs module_mutex, as did the call that `number` was good for.
+ */
+static unsigned long module_symbol_size(unsigned int number,
+					const struct kallmodsyms_symbol *symbol)
+{
+	struct module *module;
+
+	list_for_each_entry(module, &modules, list) {
+		struct mod_kallsyms *kallsyms;
+
+		if (module->state == MODULE_STATE_UNFORMED)
+			continue;
+		kallsyms = rcu_dereference_protected(module->kallsyms,
+						     lockdep_is_held(&module_mutex));
+		if (number < kallsyms->num_symtab)
+			return kallsyms->symtab[number].st_size;
+		number -= kallsyms->num_symtab;
+	}
+	return 0;
+}
+
+#endif
 
 #else
 
@@ -207,12 +245,12 @@ static int module_symbol(struct listing *listing, unsigned int number)
 	struct kallmodsyms_symbol *symbol = &listing->cursor.symbol;
 
 	/* Both look at the same list, which must not change between them. */
-	mutex_lock(&module_mutex);
+	lock_modules();
 	status = module_get_kallsym(number, &symbol->address, &symbol->type, symbol->name,
 				    listing->module, &listing->exported);
 	if (!status)
-		symbol->size = module_symbol_size(number);
-	mutex_unlock(&module_mutex);
+		symbol->size = module_symbol_size(number, symbol);
+	unlock_modules();
 #endif
 	return status;
 }
