@@ -29,14 +29,17 @@ def take(objdir: Path) -> None:
         return
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "a+", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 (held to the end)
+        # No link is followed: who may write here could have put one, and this is written to.
+        there = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        stream = open(there, "r+", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 (held to the end)
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.seek(0)
             errors.warn([f"{objdir} is being built by {stream.read().strip() or 'another process'}; waiting for it"])
             fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.truncate(0)
+        stream.seek(0)
+        stream.truncate()
         stream.write(f"process {os.getpid()}: {shlex.join(sys.orig_argv)}\n")
         stream.flush()
         _held[path] = stream
