@@ -5,6 +5,7 @@ inputs.
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -282,6 +283,38 @@ def test_closed_pipe_is_no_error(built):
         command, shell=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
     )
     assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_no_shell(built, tmp_path):
+    """What needs no command is told; what does is refused where it stands, and nothing ran."""
+    tree = tmp_path / "tree"
+    shutil.copytree(TOY, tree)
+    objdir = tmp_path / "objdir"
+    objdir.mkdir()
+    shutil.copy(built / ".config", objdir)
+    thick = ["thick", "--tree", tree, "--objdir", objdir, "--arch", "x86", "--no-shell"]
+    unused = f"unused := $(shell touch {tmp_path}/ran)\nccflags-y += $(shell touch {tmp_path}/ran)\n"
+    makefile = tree / "fs/Makefile"
+    text = unused + makefile.read_text()
+    makefile.write_text(text)
+    assert run(*thick)[0] == (built / "modules_thick.builtin").read_text()
+    makefile.write_text(text + f"obj-$(shell touch {tmp_path}/ran; echo y) += super.o\n")
+    line = text.count("\n") + 1
+    assert run(*thick, status=1)[1] == (
+        f"kallmodsyms: {makefile}:{line}: needs what a shell command prints, and none may run\n"
+        f"    touch {tmp_path}/ran; echo y\n  if you trust this tree, leave --no-shell out\n"
+    )
+    makefile.write_text(text)
+    kconfig = tree / "fs/Kconfig"
+    line = kconfig.read_text().count("\n") + 2
+    kconfig.write_text(f"{kconfig.read_text()}\nevil := $(shell,touch {tmp_path}/ran)\n")
+    assert run(*thick, status=1)[1] == (
+        f"kallmodsyms: {kconfig}:{line}: needs what a shell command prints, and none may run\n"
+        f"    touch {tmp_path}/ran\n  if you trust this tree, leave --no-shell out\n"
+    )
+    assert not (tmp_path / "ran").exists()
+    run(*thick[:-1])
+    assert (tmp_path / "ran").exists()
 
 
 STREAMS = {

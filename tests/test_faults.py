@@ -104,8 +104,10 @@ def test_signals_again_and_again(whole, toy, seed):
     settle(toy, whole, started, processes)
 
 
-def test_interrupted_with_two_processes(whole, toy):
-    started, _ = interrupted(toy, signal.SIGINT, whole.seconds / 2, "-n", "2")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_with_two_processes(whole, toy, number):
+    """Those that doit forked end with it; they would keep the lock."""
+    started, _ = interrupted(toy, number, whole.seconds / 2, "-n", "2")
     settle(toy, whole, started, 2)
 
 

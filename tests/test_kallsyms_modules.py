@@ -105,6 +105,54 @@ def test_a_gap_with_a_symbol_of_its_own_is_no_padding():
     assert len(made.modules.exceptions) == 0
 
 
+PATHS = list(LISTS)
+LAYOUTS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 3]),  # bytes of gap before
+        st.sampled_from([1, 1, 2, 4]),  # bytes of the piece
+        st.sampled_from(PATHS),
+        st.sampled_from([None, None, 0, 1, 2]),  # where in the gap a symbol begins
+        st.booleans(),  # whether a section begins here
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(LAYOUTS)
+@settings(max_examples=400, deadline=None)
+def test_runs_say_of_each_byte_what_its_piece_or_its_padding_says(layout):
+    """Against the definition, byte by byte; and not one run more than there are changes."""
+    pieces, rows, sections, expected = [], [], [], []
+    at = TEXT
+    for gap, size, path, symbol, begins in layout:
+        if begins or not sections:
+            sections.append((at + gap, at + gap + size))
+        quiet = not begins and symbol is None
+        if symbol is not None and symbol < gap:
+            rows.append((at + symbol, "t", f"stub{at}"))
+        elif symbol is not None:
+            quiet = not begins
+        same = bool(pieces) and LISTS[pieces[-1].path] == LISTS[path] and quiet
+        expected += [LISTS[path] if same else ()] * gap
+        at += gap
+        pieces.append(Piece(at, at + size, path))
+        rows.append((at, "t", f"f{at}"))
+        expected += [LISTS[path]] * size
+        at += size
+        sections[-1] = (sections[-1][0], at)
+    _, whose, _ = attributed(sorted(rows), pieces, executable=tuple(sections))
+    found, changes = runs(whose), 0
+    told = []
+    for (start, modules), (end, _) in itertools.pairwise([*found, (at - TEXT, ())]):
+        told += [modules] * (end - start)
+    before = [()] * (found[0][0] if found else at - TEXT)
+    assert before + told + [()] * (at - TEXT - len(before) - len(told)) == expected
+    changes = sum(one != other for one, other in itertools.pairwise([(), *expected, ()]))
+    assert all(one != other for (_, one), (_, other) in itertools.pairwise([(0, ()), *found]))
+    assert len(found) == changes and (not found or found[-1][1] == ())
+
+
 def test_sections_without_text_symbols_have_no_runs():
     """.altinstr_replacement is executable and has no symbols; data has symbols and is not executable."""
     sections = ((TEXT, TEXT + 0x100), (TEXT + 0x200, TEXT + 0x300))

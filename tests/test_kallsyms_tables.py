@@ -461,3 +461,94 @@ def test_tables_do_not_depend_on_the_hash_seed(linux_6_1, tmp_path):
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+EDGES = [
+    (base_relative, percpu, distance)
+    for base_relative, percpu in ((True, False), (True, True))
+    for distance in (2**31 - 2, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1, 2**32, 2**32 + 1)
+]
+
+
+@pytest.mark.parametrize("base_relative, percpu, distance", EDGES)
+@pytest.mark.parametrize("low", ["text", "per-CPU"])
+def test_addresses_at_the_limits_of_an_offset(linux_6_1, generator, low, base_relative, percpu, distance, tmp_path):
+    """What scripts/kallsyms takes we take, with the same text, and what it refuses we refuse."""
+    base = 0xFFFFFFFF00000000 if low == "per-CPU" else 0x100000000  # so that what is far is an address
+    options = Options(all_symbols=True, absolute_percpu=percpu, base_relative=base_relative)
+    rules = release.kallsyms_dialect(linux_6_1)
+    rows = [(base, "T", "_text"), (base, "T", "_stext"), (base + 16, "T", "_etext")]
+    if low == "text":
+        rows += [(base + distance, "d", "far")]
+    else:
+        rows = [(0, "D", "__per_cpu_start"), (distance, "d", "far"), (distance + 8, "D", "__per_cpu_end"), *rows]
+    symbols = table(rows)
+    expected = generator(linux_6_1)(select.system_map(symbols, rules), options, rules)
+    if expected is None:
+        with pytest.raises(InputError, match="is out of reach of the base"):
+            list(tables.layout(tables.build(symbols, options, rules)))
+    else:
+        made = tables.build(symbols, options, rules)
+        assert assembly.text(made) == expected
+        # 0 and -1 are also the numbers of a symbol at 0 and of one at the base, where per-CPU symbols stay absolute.
+        if (low, distance, percpu) != ("text", 2**32 - 1, False):
+            assert reader.read(image(made, tmp_path)).addresses.tolist() == [row[0] for row in rows]
+
+
+def of_length(length, seed):
+    """A name whose code, in tables with little else, has exactly so many bytes."""
+    choose = random.Random(seed)
+    letters = [chr(code) for code in range(33, 127) if chr(code) not in "$%"]
+    longest = "".join(choose.choices(letters, k=2 * length + 400))
+
+    def coded(count):
+        return int(compress([b"T_text", b"T_stext", b"t" + longest[:count].encode(), b"T_etext"]).lengths[2])
+
+    count = next(count for count in range(length, len(longest)) if coded(count) >= length)
+    return next(longest[:more] for more in range(count, count + 200) if coded(more) == length)
+
+
+@pytest.mark.parametrize("length", [126, 127, 128, 129])
+def test_a_name_at_the_limit_of_one_byte_of_length(linux, generator, length, tmp_path):
+    """Against the trees' own generators: from 128 on (since 6.1, b8a94bfb3395) the length has two bytes."""
+    rules = release.kallsyms_dialect(linux)
+    rows = [
+        (TEXT, "T", "_text"),
+        (TEXT, "T", "_stext"),
+        (TEXT + 16, "t", of_length(length, length)),
+        (TEXT + 32, "T", "_etext"),
+    ]
+    options = Options(all_symbols=True, base_relative=True)
+    symbols = table(rows, executable=((TEXT, TEXT + 64),))
+    made = tables.build(symbols, options, rules)
+    assert length in made.names.compressed.lengths.tolist()
+    assert assembly.text(made) == generator(linux)(select.system_map(symbols, rules), options, rules)
+    assert [name.decode() for name in reader.read(image(made, tmp_path)).names] == [row[2] for row in rows]
+
+
+@pytest.mark.parametrize("length", [16382, 16383, 16384])
+def test_a_name_at_the_limit_of_two_bytes_of_length(length, tmp_path):
+    """Longer than any kernel's; what the two bytes cannot say is refused."""
+    rules = release.KallsymsDialect()._replace(name_limit=10**6)
+    choose = random.Random(length)
+    letters = bytes(code for code in range(33, 256))
+    # So many characters are in use that few pairs get a code: as good as one byte of code for each character.
+    whole = bytes(letters) * 3 + bytes(choose.choices(letters, k=2 * length))
+
+    def coded(count):
+        return int(compress([b"T_text", b"T_stext", b"t" + whole[:count]]).lengths[2])
+
+    low, high = length, len(whole)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if coded(middle) >= length else (middle + 1, high)
+    name = next(whole[:count] for count in range(low - 50, low + 50) if coded(count) == length)
+    symbols = table([(TEXT, "T", "_text"), (TEXT, "T", "_stext"), (TEXT + 16, "t", name)])
+    options = Options(all_symbols=True, base_relative=True)
+    if length > 0x3FFF:
+        with pytest.raises(InputError, match="the name of symbol 2 is too long for two bytes of length"):
+            tables.build(symbols, options, rules)
+    else:
+        made = tables.build(symbols, options, rules)
+        assert made.names.compressed.lengths.tolist()[-1] == length
+        assert reader.read(image(made, tmp_path)).names[-1] == name

@@ -467,3 +467,50 @@ def test_an_output_of_another_process_is_looked_at_again(tmp_path):
     ours.append([Done("another", (), [])])
     ours.refresh()
     assert ours.world.look("file", "x") == theirs.world.look("file", "x") != before
+
+
+def strangers(path):
+    """What somebody else could have done to a place in which a ledger is: (what, what is said of it)."""
+    objdir, folder = path.parent.parent, path.parent
+    yield folder.chmod, 0o777, f"{folder} may be written by everybody"
+    yield objdir.chmod, 0o777, f"{objdir} may be written by everybody"
+    yield path.chmod, 0o666, f"{path} may be written by everybody"
+    if os.getuid() == 0:
+        for place in (objdir, folder, path):
+            yield lambda uid, place=place: os.chown(place, uid, uid), 1234, f"{place} belongs to another user"
+
+
+@pytest.mark.parametrize("number", range(6 if os.getuid() == 0 else 3))
+def test_a_ledger_that_somebody_else_may_have_written(tmp_path, number):
+    path = tmp_path / "objdir/.kallmodsyms/ledger"
+    kept = Ledger(path, tmp_path, tmp_path)
+    kept.append([Done("step", ("word",), [])])
+    before = path.read_bytes()
+    change, value, problem = list(strangers(path))[number]
+    change(value)
+    ledger = Ledger(path, tmp_path, tmp_path)
+    assert ledger.warnings == [f"{problem}: what is kept there is not trusted, and nothing is remembered of this run"]
+    assert ledger.why("step", ("word",)) == problem
+    ledger.append([Done("step", ("word",), [])])
+    assert ledger.why("step", ("word",)) is None and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [".kallmodsyms", ".kallmodsyms/ledger"])
+def test_a_ledger_behind_a_link_is_not_followed(tmp_path, name):
+    """Neither read nor written: it leads out of the build directory."""
+    elsewhere = tmp_path / "elsewhere/.kallmodsyms/ledger"
+    Ledger(elsewhere, tmp_path, tmp_path).append([Done("step", ("word",), [])])
+    before = elsewhere.read_bytes()
+    link = tmp_path / "objdir" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere" / name)
+    ledger = Ledger(tmp_path / "objdir/.kallmodsyms/ledger", tmp_path, tmp_path)
+    ledger.append([Done("other", ("word",), [])])
+    assert ledger.warnings[0].startswith(f"{link} is a symbolic link: ") and elsewhere.read_bytes() == before
+
+
+def test_a_directory_like_tmp_is_trusted(tmp_path):
+    """In which nobody moves the files of others."""
+    (tmp_path / "objdir").mkdir()
+    (tmp_path / "objdir").chmod(0o1777)
+    assert Ledger(tmp_path / "objdir/.kallmodsyms/ledger", tmp_path, tmp_path).warnings == []

@@ -626,3 +626,45 @@ def test_garbage_is_refused_or_read(tmp_path_factory, heading, data):
         read(path)
     except InputError as error:
         assert str(error).startswith(f"{path}:")
+
+
+def test_what_is_in_one_big_object_is_moved_as_a_whole():
+    """Inputs, labels at their ends and fillers, each by the distance of its own section; what is not of it stays."""
+    from kallmodsyms.linkmap.expand import expand
+    from kallmodsyms.linkmap.records import EndLabel, Filler, Input, Layout, Output
+
+    inner = Layout(
+        outputs=[Output(".text", 0, 0x30, True), Output(".init", 0x40, 0x10, True)],
+        inputs=[
+            Input(0, ".text", 0, 0x10, "a.o"),
+            Input(0, ".text", 0x20, 0x10, "b.o"),
+            Input(1, ".init", 0x40, 0x10, "c.o"),
+        ],
+        ends=[EndLabel(0, 0x10, "end_of_a"), EndLabel(2, 0x50, "end_of_c")],
+        fillers=[Filler(0, 0x10, 0x10)],
+    )
+    image = Layout(
+        outputs=[Output(".kernel", 0x1000, 0x200, True)],
+        inputs=[
+            Input(0, ".text", 0x1000, 0x10, "head.o"),
+            Input(0, ".init", 0x1010, 0x10, "vmlinux.o"),
+            Input(0, ".text", 0x1100, 0x30, "vmlinux.o"),
+            Input(0, ".made", 0x1130, 0x10, "vmlinux.o"),
+        ],
+        ends=[EndLabel(0, 0x1010, "end_of_head"), EndLabel(2, 0x1130, "end_of_all")],
+    )
+    moved = expand(image, inner, "vmlinux.o", "image.map", "object.map")
+    assert [(entry.start, entry.size, entry.path) for entry in moved.inputs] == [
+        (0x1000, 0x10, "head.o"),
+        (0x1010, 0x10, "c.o"),
+        (0x1100, 0x10, "a.o"),
+        (0x1120, 0x10, "b.o"),
+        (0x1130, 0x10, None),
+    ]
+    assert [(moved.inputs[end.input].path, end.address, end.name) for end in moved.ends] == [
+        ("head.o", 0x1010, "end_of_head"),
+        ("c.o", 0x1020, "end_of_c"),
+        ("a.o", 0x1110, "end_of_a"),
+    ]
+    assert moved.fillers == [Filler(0, 0x1110, 0x10)]
+    assert moved.inputs[-1].why == "not in the map of vmlinux.o, or not of this size there"

@@ -124,6 +124,23 @@ $(info $(lead) $(tabbed))
 $(info $0)
 a:b := colon
 """,
+    "shell-assignment": r"""
+X := one
+A != printf 'x\ny\n'
+B != echo '$$(X) b'
+C!=echo c
+C += $(X)
+D := kept
+D != true
+export E != echo e
+override FROM_CMD != echo o
+F != echo "$(X)"; exit 3
+G != echo a\
+ b
+X := two
+$(info [$(A)] [$(B)] [$(C)] [$(D)] [$(E)] [$(FROM_CMD)] [$(F)] [$(G)])
+$(info $(flavor A) $(flavor B) $(flavor C) $(flavor D) $(value B) $(value C) $(origin FROM_CMD) $(origin A))
+""",
     "odd-operators": r"""
 A:=1
 B+=2

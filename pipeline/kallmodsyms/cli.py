@@ -65,8 +65,11 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def _configured(options: argparse.Namespace) -> Configured:
+    from kallmodsyms import commands
     from kallmodsyms.configured import Configured
 
+    if options.no_shell:
+        commands.forbid()
     return Configured(options.tree, options.objdir, options.arch, dict(options.variable))
 
 
@@ -243,6 +246,12 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             type=_assignment,
             help="a variable of make's command line, such as LLVM=1; may be repeated",
+        )
+
+        sub.add_argument(
+            "--no-shell",
+            action="store_true",
+            help="run no command of the tree's makefiles and Kconfig files; one whose output is needed is an error",
         )
 
     def map_options(sub: argparse.ArgumentParser) -> None:

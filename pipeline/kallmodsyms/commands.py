@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from kallmodsyms import files
+from kallmodsyms.errors import InputError
 from kallmodsyms.facts import Fact, World
 from kallmodsyms.ledger import Done, Ledger
 
@@ -39,6 +40,21 @@ _TOOL = (
 
 # Of these the output follows from more: all variables, chance, the machine.
 _ODD_USE = r"(?m)(?:^|[;&|(`])\s*(?:env\s*(?:$|[;&|)`>])|getconf\s+_)|(?:^|[;&|])\s*mktemp\b"
+
+
+_CURE = "if you trust this tree, leave --no-shell out"
+
+
+class ForbiddenError(InputError):
+    """A command would have to run, and none may."""
+
+
+_may_run = [True]
+
+
+def forbid() -> None:
+    """Run no command in this process from now on; what is asked and not known is an error."""
+    _may_run[0] = False
 
 
 class Answer(NamedTuple):
@@ -87,6 +103,8 @@ class Answers:
             if repeatable
             else []
         )
+        if not _may_run[0]:
+            raise ForbiddenError("needs what a shell command prints, and none may run", text=command, cure=_CURE)
         answer = run(command, shell, self.directory, self._whole(environment))
         if repeatable:
             self._done.append(Done(name, words, reads, result=marshal.dumps(tuple(answer))))

@@ -5,9 +5,10 @@ Every stage raises `InputError`; the command line and the task graph print it an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class InputError(Exception):
@@ -45,6 +46,17 @@ class InputError(Exception):
         if self.cure is not None:
             lines.append(f"  {self.cure}")
         return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def placed(kind: type[InputError], path: str | None, line: int) -> Iterator[None]:
+    """Say of an error of this kind, which is raised within and knows no place, where it is."""
+    try:
+        yield
+    except kind as error:
+        if error.path is not None:
+            raise
+        raise kind(error.message, path=path, line=line or None, text=error.text, cure=error.cure) from None
 
 
 def warn(warnings: Iterable[str], messages: Iterable[str] = ()) -> None:

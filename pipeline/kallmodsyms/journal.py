@@ -10,7 +10,7 @@ nobody holds it for longer.
 
 What is damaged is cut off at the first record that is not whole, and said once. A file of another place, or of a
 program that writes another format, is begun anew. Nothing is believed without its checksum (marshal trusts its
-input).
+input); and nothing at all where somebody else could have written it, checksum and all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import contextlib
 import fcntl
 import marshal
 import os
+import stat
 import struct
 import sys
 import zlib
@@ -52,6 +53,10 @@ class Journal(ABC):
         self.path = None if path is None else Path(path)
         self.warnings: list[str] = []
         self.reason = "nothing is kept"
+        if self.path is not None and (problem := _mistrust(self.path)) is not None:
+            self.reason = problem
+            self.warnings.append(f"{problem}: what is kept there is not trusted, and nothing is remembered of this run")
+            self.path = None
         self.end = 0
         self._place, self._writable = place, writable
         self._lock = RLock()
@@ -222,6 +227,25 @@ class Journal(ABC):
         assert self._stream is not None
         header = _HEADER.pack(MAGIC, FORMAT, self.end - _HEADER.size, 0)[:-4]
         os.pwrite(self._stream.fileno(), header + struct.pack("<I", zlib.crc32(header)), 0)
+
+
+def _mistrust(path: Path) -> str | None:
+    """Why somebody else may have written what is in a file: it, or one of the two directories that it is in, is another
+    user's, may be written by everybody, or only leads to another place. root is trusted, and a directory like /tmp, in
+    which nobody moves the files of others.
+    """
+    for place in (path.parent.parent, path.parent, path):
+        try:
+            found = os.stat(place) if place == path.parent.parent else os.lstat(place)
+        except OSError:
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            return f"{place} is a symbolic link"
+        if found.st_uid not in (0, os.geteuid()):
+            return f"{place} belongs to another user"
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            return f"{place} may be written by everybody"
+    return None
 
 
 def _packed(body: Body) -> bytes:

@@ -22,7 +22,8 @@ from pathlib import Path
 import kconfiglib
 from kconfiglib import AND, EQUAL, NOT, OR
 
-from kallmodsyms.commands import Answer
+from kallmodsyms import errors
+from kallmodsyms.commands import Answer, ForbiddenError
 from kallmodsyms.errors import InputError
 from kallmodsyms.facts import Files
 
@@ -112,7 +113,8 @@ class Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]  # kconfiglib has no ty
 
     def _shell(self, command: str) -> str:
         # As popen(3) in do_shell() of scripts/kconfig/preprocess.c.
-        answer = self.answers[command] = self.ask(command)
+        with errors.placed(ForbiddenError, str(self.tree / self.filename), self.linenr):
+            answer = self.answers[command] = self.ask(command)
         if answer.complaint.strip():
             self._notice(f"$(shell,{command}) says: {answer.complaint.strip()}")
         output = answer.output.encode("utf-8", "surrogateescape")[:4095].decode("utf-8", "surrogateescape")

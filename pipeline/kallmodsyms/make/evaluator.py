@@ -198,7 +198,7 @@ class Evaluator(Scope):
             if self.find(name) is None:
                 self.define(name, line.text, recursive=True, origin=self._origin(line))
         else:
-            self.define(name, self.shell(self._expand_text(line)), recursive=True, origin=self._origin(line))
+            self._define_by_shell(line, name, self._expand_text(line))
         if line.export:
             self.set_export(name, True)
 
@@ -250,10 +250,16 @@ class Evaluator(Scope):
             simple = old is not None and not old.recursive
             self._append(line, name, self.expand(compile_text(body)) if simple else body)
         elif operator == "!=":
-            output = self.shell(self.expand(compile_text(body)))
-            self.define(name, output, recursive=True, origin=self._origin(line))
+            self._define_by_shell(line, name, self.expand(compile_text(body)))
         if line.export:
             self.set_export(name, True)
+
+    def _define_by_shell(self, line: Line, name: str, command: str) -> None:
+        """`!=`: what a command prints is text to expand, so that it runs at once.
+
+        Of several newlines at the end make keeps all but one, as blanks; here they go.
+        """
+        self.define(name, self.force(self.shell(command)), recursive=True, origin=self._origin(line))
 
     def _undefine(self, line: Line) -> None:
         name = self._name(line, line.text.rstrip(SPACES)).strip(SPACES)

@@ -221,7 +221,7 @@ def expand_variable(scope: Scope, name: str, variable: Variable) -> str:
 def shell(scope: Scope, command: str) -> str:
     """A marker for what an expanded command prints."""
     program = "/bin/sh" if scope.find("SHELL") is None else scope.force(value_of(scope, "SHELL"))
-    return scope.promises.shell(Shell(command, program, scope.shell_environment))
+    return scope.promises.shell(Shell(command, program, scope.shell_environment, scope.path, scope.line))
 
 
 def _shell(command: Compiled = "") -> Expansion:

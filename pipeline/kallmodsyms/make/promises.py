@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from kallmodsyms.commands import Answers
+from kallmodsyms import errors
+from kallmodsyms.commands import Answers, ForbiddenError
 
 MARK = "\ud800"
 _END = "\ud801"
@@ -26,11 +27,16 @@ _MARKER = re.compile(f"{MARK}([0-9]+){_END}")
 
 
 class Shell(NamedTuple):
-    """A command, which may hold markers, and what it runs with. `environment` is called with it when it runs."""
+    """A command, which may hold markers, what it runs with, and the place where it stands.
+
+    environment: called with the command when it runs
+    """
 
     command: str
     shell: str
     environment: Callable[[str], Mapping[str, str]]
+    path: str | None
+    line: int
 
 
 class Application(NamedTuple):
@@ -116,7 +122,8 @@ class Promises:
 
     def _run(self, promise: Shell, index: int) -> str:
         command = self.force(promise.command)
-        output = self.ask(command, promise.environment(command), promise.shell)
+        with errors.placed(ForbiddenError, promise.path, promise.line):
+            output = self.ask(command, promise.environment(command), promise.shell)
         self._asked[index] = {command: output, **self._behind(promise.command)}
         return output
 
