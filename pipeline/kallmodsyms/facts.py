@@ -282,7 +282,7 @@ class World:
         if self._writes != self.files.writes:
             self._writes = self.files.writes
             self._good.clear()
-            for kind in ("wildcard", "program", "folder", "names", "order"):
+            for kind in ("wildcard", "program", "folder", "names", "order", "edited"):
                 self._memory.get(kind, {}).clear()
             if self._parent is not None:
                 self._parent._catch_up()

@@ -20,6 +20,8 @@ def difference(fact: Seen, now: Value) -> str:
         return f"{now} is newer than {name}"
     if kind == "names":
         return f"the names of the files in {name} changed"
+    if kind == "edited":
+        return f"git finds files of {name} edited" if now else f"git finds no file of {name} edited any more"
     if kind == "folder":
         return f"something in {name} {'vanished' if now is None else CHANGED if old == CHANGED else 'changed'}"
     if kind == "kconfig":

@@ -64,7 +64,7 @@ class Make:
         release.kallsyms_dialect(chosen.tree)  # so that what cannot be linked is said before anything is compiled
         self.lists = Lists(configured, self._config)
         self.replay = Replay(chosen, configured, self.link, self._make, self._everything, self._hook)
-        self.world = self.replay.world
+        self.world = self.replay.world.under(edited=_edited)
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
         """All steps, by the kind of work they do, in an order in which they can run."""
@@ -198,10 +198,23 @@ class Make:
                 yield from (("folder", folder) for folder, _, _ in os.walk(path))
 
     def _git(self) -> Iterator[tuple[str, str]]:
-        """Directories of git that say which commit the tree is."""
-        git = os.path.join(os.path.realpath(self.profile.tree), ".git")
-        if os.path.isdir(git):
-            yield from (("folder", os.path.join(git, *parts)) for parts in ((), ("refs", "heads"), ("refs", "tags")))
+        """What scripts/setlocalversion asks git for: which commit the tree is, its tags, and whether it was edited."""
+        tree = os.path.realpath(self.profile.tree)
+        git = os.path.join(tree, ".git")
+        if os.path.isfile(git):  # of a second work tree
+            git = os.path.join(tree, files.read_text(git).removeprefix("gitdir:").strip())
+        head = os.path.join(git, "HEAD")
+        if not os.path.isfile(head):
+            return
+        shared = os.path.join(git, "commondir")
+        common = os.path.join(git, files.read_text(shared).strip()) if os.path.isfile(shared) else git
+        branch = files.read_text(head).removeprefix("ref:").strip()
+        yield from (
+            ("file", path) for path in (head, os.path.join(common, branch), os.path.join(common, "packed-refs"))
+        )
+        yield "folder", os.path.join(common, "refs", "tags")
+        if "LOCALVERSION_AUTO" in self.configured.configuration.values:
+            yield "edited", tree
 
     def _wrote(self) -> Iterator[tuple[str, str]]:
         """All files that make left, but for those of passes, which only the link reads, and those that are ours."""
@@ -280,6 +293,12 @@ def _python() -> str:
     """This interpreter, under the same name whoever asks: `doit` and `kallmodsyms` may have been started by two."""
     plain = Path(sys.executable).with_name("python3")
     return str(plain) if plain.exists() and plain.samefile(sys.executable) else sys.executable
+
+
+def _edited(tree: str) -> bool:
+    """Whether git finds a file of the tree edited, as scripts/setlocalversion asks it (Linux 6.1)."""
+    command = ["git", "-C", tree, "--no-optional-locks", "status", "-uno", "--porcelain"]
+    return bool(subprocess.run(command, capture_output=True).stdout)
 
 
 def _names_a_program(word: str) -> bool:
