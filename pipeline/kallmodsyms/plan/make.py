@@ -101,7 +101,7 @@ class Make:
 
     def _wrote_alone(self) -> Iterator[tuple[str, str]]:
         """What no other step writes."""
-        others, mine = self.replay.made_again(), {CONFIG, *syncconfig.WRITES}
+        others, mine = self.replay.made_again(), {CONFIG, f"{CONFIG}.old", *syncconfig.WRITES}
         return ((kind, path) for kind, path in self._wrote() if not others(path) and path not in mine)
 
     def _auto_conf(self) -> Step:
@@ -134,6 +134,8 @@ class Make:
         self.replay.adopt(start, recorded, [("vmlinux", linked), (AUTO_CONF, [self._auto_conf()])])
         mine = {target: saw for target, saw in recorded.items() if not saw.modular}
         yield from self.replay.watched.of(mine, self.replay.made)
+        if not self.replay.objects:  # there is no vmlinux.a (before Linux 6.1): nobody but make can do anything again
+            yield "file", CONFIG
 
     def _goal(self, name: str, goal: str, reads: tuple[str, ...], writes: tuple[str, ...] = ()) -> Step:
         """A goal of the tree's make. It runs where anything changed that make could look at; make decides the rest."""

@@ -221,6 +221,8 @@ class Replay:
 
     def _visit(self) -> None:
         """Let make look into the directories that changed, each alone, and renew the archives above them."""
+        if not self.objects:  # then make sees .config
+            return
         start = self.ledger.files.now()
         changed = self._changed()
         above = {folder for path in changed for folder in _above(path)}
@@ -387,8 +389,8 @@ class Replay:
 
     def _touch(self) -> Iterator[Seen]:
         """Make archives and what follows as new as what they are made of, if they are older."""
-        last = self._make_newer(self.archives, self.made)
-        last = max(last, self._make_newer(self._before_the_image(), self.archives))
+        last = self._make_newer(self.archives, (*self.made, *self.archives))
+        last = self._make_newer(self._before_the_image(), (), last)
         self._make_newer(("vmlinux", "System.map"), (), last)
         yield Fact("order", "vmlinux", None)
 
