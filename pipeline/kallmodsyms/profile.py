@@ -113,10 +113,10 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str],
         modules=found.switch("modules", True),
         provider=found.switch("provider", True),
     )
-    if not (profile.tree / "Makefile").is_file():
+    if not os.path.isfile(profile.tree / "Makefile"):  # which is False, too, where there could be none of that name
         cure = "unpack one, or say `doit tree=DIR`"
         raise found.wrong("tree", f"{profile.tree} is not a kernel tree: it has no Makefile", cure)
-    if not profile.config.is_file():
+    if not os.path.isfile(profile.config):
         raise found.wrong("config", f"{profile.config} does not exist")
     if profile.has_make and shutil.which("make") is None:
         raise InputError("this profile needs make, which is not on the PATH", path=path, cure="apt-get install make")

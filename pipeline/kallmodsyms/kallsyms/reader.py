@@ -214,9 +214,9 @@ class _Decoder:
             return
         rows = self.array("kallsyms_seqs_of_names", 3 * count, 1).reshape(-1, 3).astype(np.int64)
         numbers = rows[:, 0] << 16 | rows[:, 1] << 8 | rows[:, 2]
-        seen = np.bincount(numbers, minlength=count)
-        if len(seen) > count or (seen != 1).any():
-            wrong = (numbers >= count) | (seen[np.minimum(numbers, len(seen) - 1)] != 1)
+        seen = np.bincount(numbers[numbers < count], minlength=count)
+        if (seen != 1).any():
+            wrong = (numbers >= count) | (seen[np.minimum(numbers, count - 1)] != 1)
             at = int(np.argmax(wrong))
             raise self.fail(
                 "kallsyms_seqs_of_names", 3 * at, f"symbol {int(numbers[at])} is out of range or named twice"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kallmodsyms import elf, errors, files
+from kallmodsyms import elf, errors, files, linkmap
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly
 from kallmodsyms.kallsyms.tables import Tables
@@ -96,6 +96,7 @@ class Passes:
                 path=map_file,
                 cure="LD must be a linker with the option -Map: GNU ld or LLD",
             )
+        linkmap.confirm_whole(self.path(NAMES.map(number)))  # or half of one counts as linked, once there is room
 
     def ranges(self, number: int, fresh: bool = False) -> Ranges:
         """The ranges of a pass, from its map and image; what is in the file. `fresh` as in `tables.ranges`."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from kallmodsyms import files
 from kallmodsyms.linkmap import gnu, lld, optimized
 from kallmodsyms.linkmap.expand import expand
-from kallmodsyms.linkmap.records import Assignment, Layout
+from kallmodsyms.linkmap.records import Assignment, Layout, cut_off
 
 __all__ = ["Label", "LinkMap", "OutputSection", "Piece", "Unattributed", "read"]
 
@@ -106,6 +106,14 @@ def read(
             entry._replace(path=None, why=why) if entry.path == object_name else entry for entry in layout.inputs
         ]
     return _resolve(layout)
+
+
+def confirm_whole(path: str | os.PathLike[str]) -> None:
+    """Raise InputError unless a map has its end, without a look at the rest."""
+    lines = files.read_text(path).split("\n")
+    form = lld if lld.HEADING.fullmatch(lines[0]) else gnu
+    if not form.has_end(lines):
+        raise cut_off(path, lines, form.CURE)
 
 
 def _layout(path: str | os.PathLike[str]) -> Layout:

@@ -28,6 +28,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, cut_off, object_path
 
 HEADING = "Linker script and memory map"
+CURE = "run the link again; the disk may be full, of which GNU ld says nothing"
 
 _HEX = r"0x([0-9a-f]+)"
 _OUTPUT = re.compile(rf"([^\s(]\S*) +{_HEX} +{_HEX}( load address {_HEX})?$")
@@ -94,8 +95,13 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
                 raise InputError("an input section before any output section", path=path, line=number, text=line)
             _add_input(layout, here, *found)
     if broken or not ended or lines[-1]:
-        raise cut_off(path, lines, "run the link again; the disk may be full, of which GNU ld says nothing")
+        raise cut_off(path, lines, CURE)
     return layout
+
+
+def has_end(lines: list[str]) -> bool:
+    """Whether a map was written to its end."""
+    return not lines[-1] and any(line.startswith("OUTPUT(") for line in reversed(lines))
 
 
 def _heading(lines: list[str], path: str | os.PathLike[str]) -> int:

@@ -22,6 +22,7 @@ import re
 from kallmodsyms.errors import InputError
 from kallmodsyms.linkmap.records import LINKER_MADE, Filler, Input, Layout, Output, assignment, cut_off, object_path
 
+CURE = "run the link again"
 HEADING = re.compile(r" +VMA +LMA +Size Align Out +In +Symbol")
 
 _LINE = re.compile(r" *([0-9a-f]+) +([0-9a-f]+) +([0-9a-f]+) +([0-9]+) (.*)")
@@ -73,8 +74,13 @@ def parse(lines: list[str], path: str | os.PathLike[str]) -> Layout:
             _assign(layout, start, text[8:])
     # LLD puts the table of section names last but for the table of strings and, with --emit-relocs, relocations.
     if lines[-1] or not any(entry.section == ".shstrtab" for entry in layout.inputs):
-        raise cut_off(path, lines, "run the link again")
+        raise cut_off(path, lines, CURE)
     return layout
+
+
+def has_end(lines: list[str]) -> bool:
+    """Whether a map was written to its end."""
+    return not lines[-1] and any(line.endswith(":(.shstrtab)") for line in reversed(lines))
 
 
 def _allocated(layout: Layout, start: int, load: int, size: int) -> bool:
