@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = b"kallmodsyms ledger\n"
-FORMAT = f"1 {sys.implementation.cache_tag} {marshal.version}".encode()
+FORMAT = f"2 {sys.implementation.cache_tag} {marshal.version}".encode()
 _HEADER = struct.Struct(f"<{len(MAGIC)}s29sQI")
 _RECORD = struct.Struct("<II")
 _DAMAGED = "is damaged; it is begun anew"
