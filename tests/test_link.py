@@ -135,7 +135,7 @@ SECTIONS
 """
 CONFIG = "CONFIG_KALLSYMS=y\nCONFIG_KALLSYMS_ALL=y\nCONFIG_KALLSYMS_BASE_RELATIVE=y\n"
 MAKEFILE = "init/version-timestamp.o:\n\t@mkdir -p init; $(CC) -c -o $@ $(srctree)/init/version-timestamp.c\n"
-KEPT = ("vmlinux", "System.map", ".vmlinux.d", ".tmp_vmlinux0.kallsyms.S")
+KEPT = ("vmlinux", "System.map", ".vmlinux.d", ".tmp_vmlinux.kallsyms.S")
 
 
 class Kernel:
