@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from kallmodsyms import elf, errors, files, kbuild, names, provider, release
+from kallmodsyms import archives, elf, errors, files, kbuild, names, provider, release
 from kallmodsyms.configured import Configured
 from kallmodsyms.link import after, btf, recipe, relocatable, script, tables
 from kallmodsyms.link.exports import Exports, packed
@@ -28,6 +28,7 @@ def link_vmlinux(
     objects: bool = False,
     with_modules: bool = True,
     with_provider: bool = True,
+    limit: float | None = None,
 ) -> None:
     """Do what the tree's scripts/link-vmlinux.sh does in the current directory, and add the module tables.
 
@@ -36,6 +37,7 @@ def link_vmlinux(
     sizes, objects: as in `Profile`
     with_modules: whether the kernel gets module tables; without, it gets nothing but what the script would give it
     with_provider: whether the kernel gets /proc/kallmodsyms, if it has a /proc
+    limit: how many per cent of the bytes of text may be of no known object; None for any
 
     Raises InputError; then the previous vmlinux is still what it was.
     """
@@ -67,7 +69,8 @@ def link_vmlinux(
     options = tables.options(config, dialect, sizes, objects)
     whole = exports.words("KBUILD_VMLINUX_OBJS") if words else ["vmlinux.a"]
     known = relocatable.read(exports, whole) if plan.relocatable else relocatable.NOTHING
-    passes = Passes(plan, ".", tables.Contents(options, dialect, thick), known)
+    linked = () if "LD_DEAD_CODE_DATA_ELIMINATION" in config else _linked(whole)
+    passes = Passes(plan, ".", tables.Contents(options, dialect, thick, linked, limit), known)
     fresh = not passes.has_tables()
     if fresh:
         # Word size and byte order are those of any object of the image that the linker need not compile first.
@@ -77,6 +80,17 @@ def link_vmlinux(
     number = passes.settle(1, fresh, describe, exports.say)
     after.finish(exports, dialect, link, NAMES.image(number))
     passes.keep(number)
+
+
+def _linked(whole: Sequence[str]) -> tuple[str, ...]:
+    """The objects that are linked unconditionally; `whole`: they, or the archives that they are in."""
+    found: list[str] = []
+    for path in whole:
+        if not path.endswith(".a"):
+            found.append(path)
+        elif archives.is_thin(path):
+            found += archives.members(path)
+    return tuple(found)
 
 
 def _thick(exports: Exports) -> str:

@@ -17,11 +17,12 @@ from kallmodsyms import errors, files
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly
 from kallmodsyms.kallsyms.tables import Tables
-from kallmodsyms.link import tables
+from kallmodsyms.link import coverage, tables
 from kallmodsyms.link.fill import fill
 from kallmodsyms.link.recipe import NAMES, Recipe
 from kallmodsyms.link.relocatable import NOTHING, Relocatable
 from kallmodsyms.link.tables import Contents
+from kallmodsyms.linkmap import LinkMap
 from kallmodsyms.linkmap import ranges as ranges_file
 from kallmodsyms.linkmap.ranges import Ranges
 from kallmodsyms.programs import run
@@ -79,15 +80,15 @@ class Passes:
                 cure="LD must be a linker with the option -Map: GNU ld or LLD",
             )
 
-    def ranges(self, number: int) -> Ranges:
-        """The ranges of a pass, from its map and image; what is in the file."""
+    def ranges(self, number: int) -> LinkMap:
+        """The ranges of a pass, from its map and image; what the map says."""
         found = tables.ranges(
             self.path(NAMES.map(number)), self.relocatable, self.path(NAMES.image(number)), self.directory
         )
         files.write(self.path(NAMES.ranges(number)), ranges_file.text(found))
         return found
 
-    def tables(self, number: int, found: Ranges | None = None, previous: Tables | None = None) -> Tables:
+    def tables(self, number: int, found: LinkMap | Ranges | None = None, previous: Tables | None = None) -> Tables:
         """The tables of a pass, from its image and ranges and from the thick list; and the source with room for them.
 
         found, previous: the ranges, and the tables of an earlier pass, if at hand: they save time and change nothing
@@ -125,7 +126,8 @@ class Passes:
         draft: the first image cannot be the last
         describe: makes objects to link in (BTF) of the debug data of the first image, whose name it is given
         say: tells the user of a step, a verb and a file
-        Raises InputError if a tool fails, the tables never fit, or the filled image does not decode to its own symbols.
+        Raises InputError if a tool fails, the tables never fit, the filled image does not decode to its own symbols, or
+        `coverage.check` misses something.
         """
         draft = draft or describe is not None
         made: Tables | None = None
@@ -137,12 +139,17 @@ class Passes:
             say("LD", NAMES.image(number))
             self.link(number, drafted, describe is not None, described)
             say("KSYMS", NAMES.source(number))
-            found = Ranges([], []) if self.contents.thick is None else self.ranges(number)
-            previous, made = made, self.tables(number, found, made)
+            found = None if self.contents.thick is None else self.ranges(number)
+            previous, made = made, self.tables(number, found or Ranges([], []), made)
             if previous is None:
                 errors.warn(made.warnings)
             if not drafted and self.fits(number):
-                fill(self.path(NAMES.image(number)), made)
+                image = self.path(NAMES.image(number))
+                decoded = fill(image, made)
+                if found is not None:
+                    contents = self.contents
+                    known = coverage.check(found, image, decoded, contents.modules(), contents.linked, contents.limit)
+                    say("TEXT", str(known))
                 return number
             if number == first and describe is not None:
                 described = describe(NAMES.image(number))

@@ -256,6 +256,8 @@ class Make:
         options = ["--sizes", profile.sizes, "--thick", THICK]
         options += ["--objects"] * profile.objects
         options += ["--no-modules"] * (not profile.modules) + ["--no-provider"] * (not profile.provider)
+        if profile.unknown_text is not None:
+            options += ["--unknown-text", f"{profile.unknown_text:g}"]
         program = shlex.join([_python(), "-m", "kallmodsyms", "link", *options])
         return [
             *("make", "-C", str(profile.tree)),
