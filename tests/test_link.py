@@ -406,3 +406,15 @@ def test_a_module_without_a_symbol(kernel):
         r"    kernel/quiet\.o\n",
         done.stderr,
     )
+
+
+def test_full_optimisation_is_refused(kernel):
+    before = kernel.kept()
+    (kernel.objdir / "include/config/auto.conf").write_text(CONFIG + "CONFIG_LTO_CLANG=y\nCONFIG_LTO_CLANG_FULL=y\n")
+    done = kernel.link()
+    assert (done.returncode, done.stderr) == (
+        1,
+        "kallmodsyms: CONFIG_LTO_CLANG_FULL makes one object of all, and no map tells which function came from which\n"
+        "  take CONFIG_LTO_CLANG_THIN, or leave module tables out (modules=false, --no-modules)\n",
+    )
+    assert kernel.kept() == before

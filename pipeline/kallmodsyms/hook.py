@@ -44,6 +44,8 @@ def link_vmlinux(
     exports = Exports.read(environment)
     if wanted := environment.get(names.EXPORTS):
         files.write(wanted, packed(environment))
+    if with_modules:
+        relocatable.require_evidence(exports.config)
     link = release.link_dialect(exports.tree)
     dialect = release.kallsyms_dialect(exports.tree)
     words = []

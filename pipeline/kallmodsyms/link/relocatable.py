@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kallmodsyms import files
+from kallmodsyms.errors import InputError
 from kallmodsyms.link.exports import Exports
 from kallmodsyms.programs import run
 
@@ -24,6 +25,15 @@ class Relocatable:
 
 
 NOTHING = Relocatable()
+
+
+def require_evidence(config: Mapping[str, str]) -> None:
+    """Raise InputError where nothing tells of which object a function is."""
+    if "LTO_CLANG_FULL" in config:
+        raise InputError(
+            "CONFIG_LTO_CLANG_FULL makes one object of all, and no map tells which function came from which",
+            cure="take CONFIG_LTO_CLANG_THIN, or leave module tables out (modules=false, --no-modules)",
+        )
 
 
 def read(exports: Exports, whole: Sequence[str] = ("vmlinux.a",)) -> Relocatable:

@@ -18,7 +18,7 @@ from kallmodsyms.configured import Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.facts import Fact
 from kallmodsyms.kconfig import fragment
-from kallmodsyms.link import exports
+from kallmodsyms.link import exports, relocatable
 from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image
 from kallmodsyms.plan.lists import CONFIG, TRISTATE_CONF, Lists
@@ -106,6 +106,8 @@ class Make:
         return self.replay.vmlinux(tuple(self.command("vmlinux")), self._surroundings)
 
     def _build(self) -> list[Seen]:
+        if self.profile.modules:
+            relocatable.require_evidence(self.configured.configuration.values)
         replay, ledger = self.replay, self.configured.ledger
         start = ledger.files.now()
         before = {folder: ledger.files.rows(folder) for folder in self._folders(replay.tree)}
