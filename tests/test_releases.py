@@ -96,6 +96,18 @@ def test_a_second_link_begins_with_the_tables_of_the_first(tree):
     assert found["super_two"] == ("ext4",) and "super_one" not in found
 
 
+def test_types_by_the_script_of_7_0(tmp_path):
+    """They describe the first image, and the numbers that come with them go into the last one."""
+    tree = made_up.Tree(tmp_path, "7.0", ("DEBUG_INFO_BTF", "BPF"))
+    (tmp_path / "ids").write_text('#!/bin/sh\necho "$@" > ids.calls; cat $2 >> ids.calls\n')
+    (tmp_path / "ids").chmod(0o755)
+    done = tree.make(tree.hook(), f"RESOLVE_BTFIDS={tmp_path / 'ids'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tree.objdir / "btf.calls").read_text() == ".tmp_vmlinux1\n"
+    assert (tree.objdir / "ids.calls").read_text() == "--patch_btfids .tmp_vmlinux1.BTF_ids .tmp_vmlinux2\nnumbers\n"
+    assert b"of .tmp_vmlinux1\0" in (tree.objdir / "vmlinux").read_bytes()
+
+
 def test_a_script_that_fails_leaves_the_image(tmp_path):
     """Before 6.1 the script removes it, when what it does before the link fails."""
     tree = made_up.Tree(tmp_path, "5.10")
