@@ -39,7 +39,7 @@ from kallmodsyms.step import Builder, Seen, Step
 EXPORTS = f"{FOLDER}/exports"
 """The variables that the top Makefile exported to the link, NUL between them."""
 _STAGES = ("Makefile.vmlinux_o", "Makefile.modpost", "Makefile.vmlinux")
-"""What the top Makefile of Linux 6.1 and 6.12 calls, when the directories are done."""
+"""What the top Makefile calls since Linux 6.1, when the directories are done."""
 _AFTER_LINK = re.compile(r"include/generated/utsversion\.h|init/\.?version-timestamp\.o(\.cmd)?")
 _RECORD = "built in"
 
