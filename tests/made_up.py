@@ -36,6 +36,8 @@ export KBUILD_LDS := arch/x86/kernel/vmlinux.lds
 export KBUILD_LDFLAGS := -m elf_x86_64
 export LDFLAGS_vmlinux := -z noexecstack --no-warn-rwx-segments
 export KBUILD_VMLINUX_LIBS := lib/lib.a
+export PAHOLE := true
+export RESOLVE_BTFIDS := true
 build = $(MAKE) -f $(srctree)/scripts/Makefile.build obj
 FORCE:
 .PHONY: FORCE
@@ -155,10 +157,25 @@ else
 	libs="${{KBUILD_VMLINUX_LIBS}}"
 fi
 {objects}
-${{LD}} ${{KBUILD_LDFLAGS}} ${{LDFLAGS_vmlinux}} --script=${{objtree}}/${{KBUILD_LDS}} -o ${{output}} \\
+{btf}${{LD}} ${{KBUILD_LDFLAGS}} ${{LDFLAGS_vmlinux}} --script=${{objtree}}/${{KBUILD_LDS}} -o ${{output}} \\
 	--whole-archive ${{objs}} --no-whole-archive --start-group ${{libs}} --end-group {last}
 ${{NM}} -n ${{output}} > System.map
 echo "${{output}}: $0" > .${{output}}.d
+"""
+
+BTF = """\
+btf_vmlinux_bin_o=
+if is_enabled CONFIG_DEBUG_INFO_BTF; then
+	sh ${srctree}/scripts/gen-btf.sh .tmp_vmlinux1
+	btf_vmlinux_bin_o=.tmp_vmlinux1.btf.o
+fi
+"""
+GEN_BTF = """\
+# Types of an image: here its name, in an object, and numbers for another tool.
+echo "$1" >> btf.calls
+echo "const char types[] __attribute__((section(\\".BTF\\"))) = \\"of $1\\";" | ${CC} -x c -c -o $1.btf.o -
+${OBJCOPY} --strip-all $1.btf.o
+echo numbers > $1.BTF_ids
 """
 
 OBJECTS = {
@@ -198,6 +215,7 @@ SECTIONS
 	.init.text : { _sinittext = .; *(.init.text) _einittext = .; }
 	.rodata : { *(.rodata .rodata.*) }
 	.modinfo : { *(.modinfo) }
+	.BTF : { *(.BTF) }
 	.data : { *(.data .bss) }
 	/DISCARD/ : { *(.note* .comment .eh_frame) }
 }
@@ -237,8 +255,10 @@ class Tree:
             script = SCRIPT.format(
                 relocatable=" || ".join(f"is_enabled CONFIG_{option}" for option in enabled),
                 objects=OBJECTS["6.16" if new else "6.1"],
-                last="${arch_vmlinux_o}" if new else "",
+                last=" ".join(["${arch_vmlinux_o}"] * new + ["${btf_vmlinux_bin_o}"] * (interface == "7.0")),
+                btf=BTF if interface == "7.0" else "",
             )
+            self.write("scripts/gen-btf.sh", GEN_BTF)
             self.write("scripts/link-vmlinux.sh", script)
         (self.tree / "scripts/link-vmlinux.sh").chmod(0o755)
         labels = "".join(f'\toutput_label("kallsyms_{name}");\n' for name in TABLES[interface].split())

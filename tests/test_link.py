@@ -337,3 +337,84 @@ def test_the_hook_evaluates_with_the_words_of_make(linux, tmp_path, words):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "said").read_text() == (tmp_path / "include/config/auto.conf").read_text()
     assert "CONFIG_CC_IS_CLANG=y\n" in (tmp_path / "said").read_text()
+
+
+# What a link accounts for.
+
+
+def accounted(kernel, linker="ld", *words):
+    command = [*kernel.command, *words]
+    environment = kernel.environment(linker)
+    return subprocess.run(command, cwd=kernel.objdir, env=environment, capture_output=True, text=True)
+
+
+def forgetting(kernel, pattern):
+    """A linker whose maps lack the lines that match."""
+    return kernel.program(f"ld \"$@\" && sed -i '{pattern}d' .tmp_vmlinux[0-9]*.map")
+
+
+def test_the_share_of_text_that_nobody_owns_is_told(kernel):
+    done = accounted(kernel, "ld", "--unknown-text", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(
+        r"^  TEXT    0 of \d+ bytes of text are of no known object \(0\.000 %\)$", done.stdout, re.MULTILINE
+    )
+
+
+def test_more_text_than_the_limit(kernel):
+    """fork.o is in the map, but not its text."""
+    (size,) = re.findall(
+        r"\.text +(\w+) ",
+        subprocess.run(["size", "-A", kernel.objdir / "kernel/fork.o"], text=True, capture_output=True).stdout,
+    )
+    linker = forgetting(kernel, r"/^ \.text .*fork\.o$/")
+    told = accounted(kernel, linker)
+    assert told.returncode == 0
+    share = re.search(rf"TEXT    ({size} of \d+ bytes of text are of no known object \(\d+\.\d+ %\))\n", told.stdout)[1]
+    before = kernel.kept()
+    refused = accounted(kernel, linker, "--unknown-text", "1.5")
+    assert refused.returncode == 1
+    assert re.fullmatch(
+        rf"kallmodsyms: \./\.tmp_vmlinux\d: {re.escape(share)}, and the limit is 1\.5 %\n", refused.stderr
+    )
+    assert kernel.kept() == before
+    assert accounted(kernel, linker, "--unknown-text", "99").returncode == 0
+
+
+def test_an_object_that_the_map_forgets(kernel):
+    done = accounted(kernel, forgetting(kernel, r"/super\.o/"))
+    assert done.returncode == 1
+    assert done.stderr == "kallmodsyms: fs/ext4/super.o: was linked and has text, but the map does not name it\n"
+
+
+def test_a_module_without_a_symbol(kernel):
+    """Its only function has a name that scripts/mksysmap lets nobody see."""
+    subprocess.run(
+        ["gcc", "-O2", "-fno-pie", "-x", "c", "-c", "-o", "kernel/quiet.o", "-"],
+        input="int __crc_quiet(int x) { return x * 3; }\n",
+        text=True,
+        cwd=kernel.objdir,
+        check=True,
+    )
+    subprocess.run(["ar", "cDPrST", "vmlinux.a", "kernel/quiet.o"], cwd=kernel.objdir, check=True)
+    with open(kernel.objdir / "thick", "a") as thick:
+        thick.write("kernel/quiet.o:\n")
+    done = accounted(kernel)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"kallmodsyms: \./\.tmp_vmlinux\d: quiet is built in and has text, but no symbol is its own\n"
+        r"    kernel/quiet\.o\n",
+        done.stderr,
+    )
+
+
+def test_full_optimisation_is_refused(kernel):
+    before = kernel.kept()
+    (kernel.objdir / "include/config/auto.conf").write_text(CONFIG + "CONFIG_LTO_CLANG=y\nCONFIG_LTO_CLANG_FULL=y\n")
+    done = kernel.link()
+    assert (done.returncode, done.stderr) == (
+        1,
+        "kallmodsyms: CONFIG_LTO_CLANG_FULL makes one object of all, and no map tells which function came from which\n"
+        "  take CONFIG_LTO_CLANG_THIN, or leave module tables out (modules=false, --no-modules)\n",
+    )
+    assert kernel.kept() == before

@@ -52,42 +52,9 @@ def test_modules_of_known_symbols(built):
     assert owners["vfs_read"] == {(): 1}
 
 
-def members(built, archive):
-    return subprocess.run(
-        ["ar", "t", archive], cwd=built, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-
-
-def tristate_modules(built, targets):
-    """Object -> its modules, told without our evaluator.
-
-    KBUILD_MODFILE names what the object is compiled for, and the line of its Kbuild file that lists that module, by
-    which symbol; scripts/kconfig's own word for a tristate is `tristate`.
-    """
-    tree = Path((built / "source").resolve())
-    kconfig = "\n".join(path.read_text(errors="replace") for path in tree.rglob("Kconfig*") if path.is_file())
-    tristates = set(
-        re.findall(r"^(?:menu)?config (\w+)\n(?:[ \t].*\n|\n|#.*\n)*?[ \t]+(?:def_)?tristate\b", kconfig, re.MULTILINE)
-    )
-    owners = {}
-    for target in targets:
-        modules = []
-        for module in truth.modfile(built, target):
-            directory, _, name = module.rpartition("/")
-            makefile = next(p for p in (tree / directory / "Kbuild", tree / directory / "Makefile") if p.is_file())
-            text = makefile.read_text().replace("\\\n", " ")
-            symbols = re.findall(
-                rf"^obj-\$\(CONFIG_(\w+)\)\s*[:+]?=(?:.*\s)?{re.escape(name)}\.o(?:\s|$)", text, re.MULTILINE
-            )
-            if any(symbol in tristates for symbol in symbols):
-                modules.append(name.replace("-", "_"))
-        owners[target] = tuple(sorted(modules))
-    return owners
-
-
 def test_every_symbol_against_the_commands_that_compiled_it(built):
-    targets = [name for name in members(built, "vmlinux.a") if name.endswith(".o")]
-    owners = tristate_modules(built, targets)
+    targets = truth.linked(built)
+    owners = truth.tristate_modules(built, targets)
     comparison = truth.Comparison(truth.expected(built, targets, owners), truth.listed(listing(built)))
     print(comparison)
     assert sum(1 for modules in owners.values() if modules) > 80

@@ -27,11 +27,11 @@ def load(root, text, **overrides):
 
 def test_every_key(root):
     text = GOOD + "base: tinyconfig\nrequired: EXT4_FS PROC_FS\nmake: {LLVM: 1, CROSS_COMPILE: x-}\njobs: 3\n"
-    text += "sizes: none\nmodules: false\n"
+    text += "sizes: none\nmodules: false\nunknown_text: 0.5\n"
     assert load(root, text) == profile.Profile(
         path=root / "p.yaml", tree=root / "tree", objdir=root / "out", arch="x86", config=root / "seed",
         base="tinyconfig", required=("EXT4_FS", "PROC_FS"),
-        make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none", modules=False,
+        make={"LLVM": "1", "CROSS_COMPILE": "x-"}, jobs=3, sizes="none", modules=False, unknown_text=0.5,
     )  # fmt: skip
 
 
@@ -74,11 +74,14 @@ def test_make_is_probed(root):
     [
         (GOOD + "colour: blue\n", {},
          "{p}:5: unknown key 'colour'\n    colour: blue\n"
-         "  keys are: tree objdir arch config base required make launcher jobs sizes objects modules provider"),
+         "  keys are: tree objdir arch config base required make launcher jobs sizes objects "
+         "modules provider unknown_text"),
         (GOOD.replace("arch: x86\n", ""), {}, "{p}: 'arch' is missing\n  add it to the file, or say `doit arch=…`"),
         (GOOD.replace(" x86", ""), {},
          "{p}:3: 'arch' is missing\n    arch: None\n  add it to the file, or say `doit arch=…`"),
         (GOOD + "jobs: many\n", {}, "{p}:5: 'jobs' must be a number\n    jobs: many"),
+        (GOOD + "unknown_text: few\n", {},
+         "{p}:5: 'unknown_text' must be a number, of per cent\n    unknown_text: few"),
         (GOOD + "sizes: huge\n", {}, "{p}:5: 'sizes' is none of compact, dense, none\n    sizes: huge"),
         (GOOD + "provider: perhaps\n", {}, "{p}:5: 'provider' must be true or false\n    provider: perhaps"),
         (GOOD + "make: LLVM=1\n", {}, "{p}:5: 'make' must be a mapping of variables to values"),
@@ -86,11 +89,11 @@ def test_make_is_probed(root):
         ("tree: [\n", {}, "{p}:2: not valid YAML: expected the node content, but found '<stream end>'"),
         (GOOD, {"colour": "blue"},
          "unknown setting colour=blue\n"  # near to nothing
-         "  settings are: tree objdir arch config base required make launcher jobs sizes objects modules provider, and "
-         "MAKE_VARIABLES"),
+         "  settings are: tree objdir arch config base required make launcher jobs sizes objects "
+         "modules provider unknown_text, and MAKE_VARIABLES"),
         *((GOOD, {near: "x"},
            f"unknown setting {near}=x\n  did you mean {meant}=x? settings are: tree objdir arch config base required "
-           "make launcher jobs sizes objects modules provider, and MAKE_VARIABLES")
+           "make launcher jobs sizes objects modules provider unknown_text, and MAKE_VARIABLES")
           for near, meant in (("OBJDIR", "objdir"), ("TREE", "tree"), ("PROFILE", "profile"), ("ARCH", "arch"),
                               ("objdri", "objdir"), ("Jobs", "jobs"))),
         (GOOD.replace("tree: tree", "tree: gone"), {},

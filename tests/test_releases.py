@@ -96,6 +96,18 @@ def test_a_second_link_begins_with_the_tables_of_the_first(tree):
     assert found["super_two"] == ("ext4",) and "super_one" not in found
 
 
+def test_types_by_the_script_of_7_0(tmp_path):
+    """They describe the first image, and the numbers that come with them go into the last one."""
+    tree = made_up.Tree(tmp_path, "7.0", ("DEBUG_INFO_BTF", "BPF"))
+    (tmp_path / "ids").write_text('#!/bin/sh\necho "$@" > ids.calls; cat $2 >> ids.calls\n')
+    (tmp_path / "ids").chmod(0o755)
+    done = tree.make(tree.hook(), f"RESOLVE_BTFIDS={tmp_path / 'ids'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tree.objdir / "btf.calls").read_text() == ".tmp_vmlinux1\n"
+    assert (tree.objdir / "ids.calls").read_text() == "--patch_btfids .tmp_vmlinux1.BTF_ids .tmp_vmlinux2\nnumbers\n"
+    assert b"of .tmp_vmlinux1\0" in (tree.objdir / "vmlinux").read_bytes()
+
+
 def test_a_script_that_fails_leaves_the_image(tmp_path):
     """Before 6.1 the script removes it, when what it does before the link fails."""
     tree = made_up.Tree(tmp_path, "5.10")
@@ -148,10 +160,10 @@ def test_an_image_of_the_trees_own_link(image):
 
 
 def test_an_image_with_the_trees_own_tables(built, linux_6_1, tmp_path):
-    """The image that the tree's script links of the same objects."""
+    """Told by the label alone: an image of ours, in which the label has another name."""
     reference = tmp_path / "vmlinux"
-    labels = [f"--strip-symbol={label}" for label in ("kallsyms_num_modules", "kallsyms_modules")]
-    subprocess.run(["objcopy", *labels, built / "vmlinux", reference], check=True)
+    renamed = ["--redefine-sym", "kallsyms_num_modules=gone"]  # relocations name it, so it cannot be stripped
+    subprocess.run(["objcopy", *renamed, built / "vmlinux", reference], check=True)
     assert refusal(reference) == (
         "has the tree's own kallsyms tables, without modules: make did not run the command in cmd_link_vmlinux"
     )
@@ -303,3 +315,13 @@ def test_doit_refuses_before_anything_is_compiled(linux_6_1, tmp_path, what):
     assert done.returncode not in (0, None)
     assert said in (done.stdout + done.stderr).splitlines()[0] and "Traceback" not in done.stderr
     assert not list(objdir.rglob("*.o"))
+
+
+def test_doit_refuses_full_optimisation_before_anything_is_compiled(linux_6_1, tmp_path):
+    (tmp_path / "fragment").write_text("CONFIG_64BIT=y\nCONFIG_KALLSYMS=y\nCONFIG_LTO_CLANG_FULL=y\n")
+    words = ("profile=config/linux-small.yaml", f"tree={linux_6_1}", f"objdir={tmp_path / 'objdir'}")
+    command = [sys.executable, "-m", "doit", *words, f"config={tmp_path / 'fragment'}", "LLVM=1", "make"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "\nCONFIG_LTO_CLANG_FULL makes one object of all, and no map tells" in done.stdout + done.stderr
+    assert not list((tmp_path / "objdir").glob("kernel/**/*.o"))

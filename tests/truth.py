@@ -17,6 +17,45 @@ Owners = tuple[str, ...]
 TEXT = "tTwW"
 
 
+def linked(objdir: Path, archives: Iterable[str] = ("vmlinux.a",)) -> list[str]:
+    """The objects that make links unconditionally, as `ar` lists them in archives; what is no archive is one."""
+    found: list[str] = []
+    for path in archives:
+        if path.endswith(".a"):
+            listed = subprocess.run(["ar", "t", path], cwd=objdir, capture_output=True, text=True, check=True).stdout
+            found += listed.splitlines()
+        else:
+            found.append(path)
+    return [path for path in found if path.endswith(".o")]
+
+
+def tristate_modules(objdir: Path, targets: Iterable[str]) -> dict[str, Owners]:
+    """Object -> its modules, told without our evaluator.
+
+    KBUILD_MODFILE names what the object is compiled for, and the line of its Kbuild file that lists that module, by
+    which symbol; scripts/kconfig's own word for a tristate is `tristate`.
+    """
+    tree = Path((objdir / "source").resolve())
+    kconfig = "\n".join(path.read_text(errors="replace") for path in tree.rglob("Kconfig*") if path.is_file())
+    tristates = set(
+        re.findall(r"^(?:menu)?config (\w+)\n(?:[ \t].*\n|\n|#.*\n)*?[ \t]+(?:def_)?tristate\b", kconfig, re.MULTILINE)
+    )
+    owners = {}
+    for target in targets:
+        modules = []
+        for module in modfile(objdir, target):
+            directory, _, name = module.rpartition("/")
+            makefile = next(p for p in (tree / directory / "Kbuild", tree / directory / "Makefile") if p.is_file())
+            text = makefile.read_text().replace("\\\n", " ")
+            symbols = re.findall(
+                rf"^obj-\$\(CONFIG_(\w+)\)\s*[:+]?=(?:.*\s)?{re.escape(name)}\.o(?:\s|$)", text, re.MULTILINE
+            )
+            if any(symbol in tristates for symbol in symbols):
+                modules.append(name.replace("-", "_"))
+        owners[target] = tuple(sorted(modules))
+    return owners
+
+
 def modfile(objdir: Path, target: str) -> list[str]:
     """The modules that `target` was compiled for: `["fs/ext4/ext4"]`; none without KBUILD_MODFILE (assembler)."""
     path = objdir / target

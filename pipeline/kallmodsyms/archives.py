@@ -12,6 +12,11 @@ _MAGIC = b"!<thin>\n"
 _HEADER = 60
 
 
+def is_thin(path: str | os.PathLike[str]) -> bool:
+    """Whether `members` can be asked; an archive without members is not thin, whatever `ar` was told."""
+    return files.read_bytes(path).startswith(_MAGIC)
+
+
 def members(path: str | os.PathLike[str]) -> list[str]:
     """The members in their order, relative to where `path` is relative to.
 

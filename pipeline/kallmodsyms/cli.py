@@ -153,7 +153,10 @@ def _link(options: argparse.Namespace) -> None:
 
     environment = dict(os.environ)
     environment.update(zip(("LD", "KBUILD_LDFLAGS", "LDFLAGS_vmlinux"), options.linker, strict=False))
-    hook.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.modules, options.provider)
+    asked = options
+    hook.link_vmlinux(
+        environment, asked.thick, asked.sizes, asked.objects, asked.modules, asked.provider, asked.unknown_text
+    )
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -373,6 +376,12 @@ def _parser() -> argparse.ArgumentParser:
         dest="modules",
         action="store_false",
         help="what the tree's own link gives, and nothing of ours: no module tables, no sizes",
+    )
+    sub.add_argument(
+        "--unknown-text",
+        type=float,
+        metavar="PERCENT",
+        help="fail if more of the bytes of text are of no known object (default: say how many)",
     )
     sub.add_argument(
         "--no-provider", dest="provider", action="store_false", help="leave /proc/kallmodsyms out of the kernel"

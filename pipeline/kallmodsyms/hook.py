@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from kallmodsyms import errors, files, kbuild, names, provider, release
+from kallmodsyms import archives, errors, files, kbuild, names, provider, release
 from kallmodsyms.configured import Configured
 from kallmodsyms.link import after, btf, recipe, relocatable, script, tables
 from kallmodsyms.link.exports import Exports, packed
@@ -29,6 +29,7 @@ def link_vmlinux(
     objects: bool = False,
     with_modules: bool = True,
     with_provider: bool = True,
+    limit: float | None = None,
 ) -> None:
     """Do what the tree's scripts/link-vmlinux.sh does in the current directory, and add the module tables.
 
@@ -37,10 +38,13 @@ def link_vmlinux(
     sizes, objects: as in `Profile`
     with_modules: whether the kernel gets module tables; without, it gets nothing but what the script would give it
     with_provider: whether the kernel gets /proc/kallmodsyms, if it has a /proc
+    limit: how many per cent of the bytes of text may be of no known object; None for any
 
     Raises InputError; then the previous vmlinux is still what it was.
     """
     exports = Exports.read(environment)
+    if with_modules:
+        relocatable.require_evidence(exports.config)
     link = release.link_dialect(exports.tree)
     dialect = release.kallsyms_dialect(exports.tree)
     stage = environment.get(names.STAGE)
@@ -74,12 +78,24 @@ def link_vmlinux(
     inside = relocatable.read(exports, whole) if plan.relocatable else relocatable.NOTHING
     if stage:
         return
-    passes = Passes(plan, ".", tables.Contents(options, dialect, thick), inside)
+    linked = () if "LD_DEAD_CODE_DATA_ELIMINATION" in config else _linked(whole)
+    passes = Passes(plan, ".", tables.Contents(options, dialect, thick, linked, limit), inside)
     # The linker need not compile this object first.
     known = passes.begin("vmlinux.o" if plan.relocatable or words else VERSION_OBJECT)
     number = passes.settle(1, not known, describe, exports.say)
     after.finish(exports, dialect, link, passes.last(number))
     passes.keep(number)
+
+
+def _linked(whole: Sequence[str]) -> tuple[str, ...]:
+    """The objects that are linked unconditionally; `whole`: they, or the archives that they are in."""
+    found: list[str] = []
+    for path in whole:
+        if not path.endswith(".a"):
+            found.append(path)
+        elif archives.is_thin(path):
+            found += archives.members(path)
+    return tuple(found)
 
 
 def _thick(exports: Exports) -> str:

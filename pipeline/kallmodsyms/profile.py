@@ -43,6 +43,7 @@ class Profile:
     objects: whether symbols of one name and one module are told apart by their objects
     modules: whether a real kernel gets module tables; without them it gets no sizes and no provider either
     provider: whether a real kernel gets /proc/kallmodsyms
+    unknown_text: how many per cent of a real kernel's bytes of text may be of no known object; None for any
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Profile:
     objects: bool = False
     modules: bool = True
     provider: bool = True
+    unknown_text: float | None = None
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -112,6 +114,7 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str],
         objects=found.switch("objects", False),
         modules=found.switch("modules", True),
         provider=found.switch("provider", True),
+        unknown_text=found.percent("unknown_text"),
     )
     if not os.path.isfile(profile.tree / "Makefile"):  # which is False, too, where there could be none of that name
         cure = "unpack one, or say `doit tree=DIR`"
@@ -179,6 +182,14 @@ class _Settings:
             return int(self.text(key, str(default)))
         except ValueError:
             raise self.wrong(key, f"'{key}' must be a number") from None
+
+    def percent(self, key: str) -> float | None:
+        if self.values.get(key) is None:
+            return None
+        try:
+            return float(self.text(key))
+        except ValueError:
+            raise self.wrong(key, f"'{key}' must be a number, of per cent") from None
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         value = self.text(key, choices[0])

@@ -7,6 +7,7 @@ relocatable  vmlinux.a -> what vmlinux.o does not tell of its objects
 tables       an image, its map, modules_thick.builtin -> ranges; tables
 passes       objects -> image after image, until the tables fit
 fill         an image, its tables -> the image with the tables filled in, and checked
+coverage     a map, an image, its tables -> bytes of text that nobody owns; whether anything was lost
 btf          an image with debug data -> an object with .BTF
 after        the last image -> vmlinux, System.map, .vmlinux.d
 carried      vmlinux, whoever linked it -> whether it has what was asked for

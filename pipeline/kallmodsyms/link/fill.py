@@ -10,11 +10,12 @@ import numpy as np
 from kallmodsyms import elf, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly, reader
+from kallmodsyms.kallsyms.listing import Kallsyms
 from kallmodsyms.kallsyms.tables import Tables, layout
 
 
-def fill(image: str | os.PathLike[str], tables: Tables) -> None:
-    """Write `tables`, which were made of the image's symbols, over those that it was linked with.
+def fill(image: str | os.PathLike[str], tables: Tables) -> Kallsyms:
+    """Write `tables`, which were made of the image's symbols, over those that it was linked with; what it holds then.
 
     Labels and sizes are the same (`Passes.fits`), and words that hold addresses are right: the linker wrote them.
     Raises InputError if the image's tables then do not decode to its symbols.
@@ -34,11 +35,11 @@ def fill(image: str | os.PathLike[str], tables: Tables) -> None:
                 place = places[entry.label]
                 stream.seek(section.offset + place - section.address)
                 stream.write(assembly.as_bytes(entry, file.bits, file.byteorder, place))
-    check(image, tables)
+    return check(image, tables)
 
 
-def check(image: str | os.PathLike[str], tables: Tables) -> None:
-    """Raise InputError unless the tables in `image` decode to `tables`, which were made of its symbols."""
+def check(image: str | os.PathLike[str], tables: Tables) -> Kallsyms:
+    """What the tables in `image` decode to. Raises InputError unless that is `tables`, made of its symbols."""
     found = reader.read(image)
     objects = tables.modules.objects if tables.modules is not None else None
     columns: tuple[tuple[str, Any, Any], ...] = (
@@ -52,3 +53,4 @@ def check(image: str | os.PathLike[str], tables: Tables) -> None:
         numbers = isinstance(ours, np.ndarray) or isinstance(wanted, np.ndarray)
         if not (np.array_equal(ours, wanted) if numbers else ours == wanted):
             raise InputError(f"the {what} in its kallsyms tables differ from those of its symbols", path=image)
+    return found

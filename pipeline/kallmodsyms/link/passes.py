@@ -18,11 +18,12 @@ from kallmodsyms import elf, errors, files, linkmap
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import assembly
 from kallmodsyms.kallsyms.tables import Tables
-from kallmodsyms.link import tables
+from kallmodsyms.link import coverage, tables
 from kallmodsyms.link.fill import fill
 from kallmodsyms.link.recipe import NAMES, Recipe
 from kallmodsyms.link.relocatable import NOTHING, Relocatable
 from kallmodsyms.link.tables import Contents
+from kallmodsyms.linkmap import LinkMap
 from kallmodsyms.linkmap import ranges as ranges_file
 from kallmodsyms.linkmap.ranges import Ranges
 from kallmodsyms.programs import run
@@ -98,15 +99,15 @@ class Passes:
             )
         linkmap.confirm_whole(self.path(NAMES.map(number)))  # or half of one counts as linked, once there is room
 
-    def ranges(self, number: int, fresh: bool = False) -> Ranges:
-        """The ranges of a pass, from its map and image; what is in the file. `fresh` as in `tables.ranges`."""
+    def ranges(self, number: int, fresh: bool = False) -> LinkMap:
+        """The ranges of a pass, from its map and image; what the map says. `fresh` as in `tables.ranges`."""
         found = tables.ranges(
             self.path(NAMES.map(number)), self.relocatable, self.path(NAMES.image(number)), self.directory, fresh
         )
         files.write(self.path(NAMES.ranges(number)), ranges_file.text(found))
         return found
 
-    def tables(self, number: int, found: Ranges | None = None, previous: Tables | None = None) -> Tables:
+    def tables(self, number: int, found: LinkMap | Ranges | None = None, previous: Tables | None = None) -> Tables:
         """The tables of a pass, from its image and ranges and from the thick list; and the source with room for them.
 
         found, previous: the ranges, and the tables of an earlier pass, if at hand: they save time and change nothing
@@ -117,11 +118,20 @@ class Passes:
         files.write(self.path(NAMES.source(number)), assembly.room(made))
         return made
 
-    def fill_in(self, image: str, made: Tables | None) -> None:
-        """Fill the tables of pass 1, if at hand those `made`, into a copy of its image, which has room for them."""
+    def fill_in(self, image: str, found: LinkMap, made: Tables | None, say: Callable[[str, str], None]) -> None:
+        """Fill the tables of pass 1, if at hand those `made`, into a copy of its image, which has room for them.
+
+        found: what its map says. Raises InputError as `settle`
+        """
         if made is None:
             made = tables.of_image(self.path(NAMES.image(1)), self._found(1), self.contents)
-        fill(self.path(image), made)
+        self._fill(image, found, made, say)
+
+    def _fill(self, image: str, found: LinkMap | None, made: Tables, say: Callable[[str, str], None]) -> None:
+        decoded = fill(self.path(image), made)
+        if found is not None:
+            modules, linked, limit = self.contents.modules(), self.contents.linked, self.contents.limit
+            say("TEXT", str(coverage.check(found, self.path(image), decoded, modules, linked, limit, self.directory)))
 
     def _found(self, number: int) -> Ranges:
         return ranges_file.parse(self.path(NAMES.ranges(number)))
@@ -153,7 +163,8 @@ class Passes:
         draft: the first image cannot be the last
         describe: makes objects to link in (BTF) of the debug data of the first image, whose name it is given
         say: tells the user of a step, a verb and a file
-        Raises InputError if a tool fails, the tables never fit, or the filled image does not decode to its own symbols.
+        Raises InputError if a tool fails, the tables never fit, the filled image does not decode to its own symbols, or
+        `coverage.check` misses something.
         """
         draft = draft or describe is not None
         made: Tables | None = None
@@ -165,12 +176,12 @@ class Passes:
             say("LD", NAMES.image(number))
             self.link(number, drafted, describe is not None, described)
             say("KSYMS", NAMES.source(number))
-            found = Ranges([], []) if self.contents.thick is None else self.ranges(number)
-            previous, made = made, self.tables(number, found, made)
+            found = None if self.contents.thick is None else self.ranges(number)
+            previous, made = made, self.tables(number, found or Ranges([], []), made)
             if previous is None:
                 errors.warn(made.warnings)
             if not drafted and self.fits(number):
-                fill(self.path(NAMES.image(number)), made)
+                self._fill(NAMES.image(number), found, made, say)
                 return number
             if number == first and describe is not None:
                 described = describe(NAMES.image(number))

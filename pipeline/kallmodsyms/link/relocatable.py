@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kallmodsyms import files
+from kallmodsyms.errors import InputError
 from kallmodsyms.link.exports import Exports
 from kallmodsyms.programs import run
 
@@ -27,6 +28,15 @@ class Relocatable:
 NOTHING = Relocatable()
 
 _KEPT, _MADE = "vmlinux.o.map", ".tmp_vmlinux.o.map"
+
+
+def require_evidence(config: Mapping[str, str]) -> None:
+    """Raise InputError where nothing tells of which object a function is."""
+    if "LTO_CLANG_FULL" in config:
+        raise InputError(
+            "CONFIG_LTO_CLANG_FULL makes one object of all, and no map tells which function came from which",
+            cure="take CONFIG_LTO_CLANG_THIN, or leave module tables out (modules=false, --no-modules)",
+        )
 
 
 def read(exports: Exports, whole: Sequence[str] = ("vmlinux.a",)) -> Relocatable:

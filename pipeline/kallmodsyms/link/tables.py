@@ -10,6 +10,7 @@ from kallmodsyms import elf, files, kbuild, linkmap, symbols
 from kallmodsyms.kallsyms import owners, select
 from kallmodsyms.kallsyms import tables as kallsyms
 from kallmodsyms.link.relocatable import NOTHING, Relocatable
+from kallmodsyms.linkmap import LinkMap
 from kallmodsyms.linkmap import image as link_image
 from kallmodsyms.linkmap.ranges import Ranges
 from kallmodsyms.release import KallsymsDialect
@@ -22,11 +23,19 @@ class Contents:
     """What the tables of an image hold, and how.
 
     thick: modules_thick.builtin; None for tables without modules
+    linked: objects that are in the image, as far as known
+    limit: how many per cent of the bytes of text may be of no known object; None for any
     """
 
     options: select.Options
     dialect: KallsymsDialect
     thick: Path | None
+    linked: tuple[str, ...] = ()
+    limit: float | None = None
+
+    def modules(self) -> list[kbuild.Module]:
+        """The modules that are built in. Raises InputError."""
+        return [] if self.thick is None else kbuild.parse_thick(files.read_text(self.thick), os.fspath(self.thick))
 
 
 def options(config: Mapping[str, str], dialect: KallsymsDialect, sizes: str, objects: bool) -> select.Options:
@@ -48,8 +57,8 @@ def ranges(
     image: Path | None = None,
     directory: Path = ".",
     fresh: bool = False,
-) -> Ranges:
-    """What the ranges file of a link map holds.
+) -> LinkMap:
+    """What a link map says.
 
     image: what was linked. Then the map must be its own, and labels that only the objects below `directory` know are in
         there too
@@ -59,11 +68,11 @@ def ranges(
     if image is not None:
         link_image.confirm(found, elf.Elf(image), map_file, None if fresh else directory)
         found = link_image.with_image_labels(found, symbols.read(image), directory)
-    return Ranges(found.pieces, found.labels)
+    return found
 
 
 def of_image(
-    symbols_file: Path, found: Ranges, contents: Contents, previous: kallsyms.Tables | None = None
+    symbols_file: Path, found: LinkMap | Ranges, contents: Contents, previous: kallsyms.Tables | None = None
 ) -> kallsyms.Tables:
     """The tables of an image, or of what nm said of it. The ranges `found` matter only to those of modules.
 
@@ -74,8 +83,7 @@ def of_image(
     whose = None
     if contents.thick is not None:
         boundary = {(label.address, label.name): label.path for label in found.labels}
-        modules = kbuild.parse_thick(files.read_text(contents.thick), os.fspath(contents.thick))
-        whose = owners.attribute(table, found.pieces, modules, boundary)
+        whose = owners.attribute(table, found.pieces, contents.modules(), boundary)
     return kallsyms.build(table, contents.options, contents.dialect, whose, previous)
 
 

@@ -73,6 +73,7 @@ class LinkMap:
     unplaced: symbols of the linker script whose address the map does not tell
     output_sections: the allocated ones, without empty ones
     unattributed: bytes that are neither in a piece nor padding
+    named: the objects that the map names, whether they have a piece or not
     """
 
     pieces: list[Piece]
@@ -80,6 +81,7 @@ class LinkMap:
     unplaced: list[str]
     output_sections: list[OutputSection]
     unattributed: list[Unattributed]
+    named: frozenset[str] = frozenset()
 
 
 def read(
@@ -145,7 +147,8 @@ def _resolve(layout: Layout) -> LinkMap:
     unattributed += _untold(sections, told)
     pieces, clashes = _disjoint(candidates)
     labels, unplaced = _labels(layout)
-    return LinkMap(pieces, labels, unplaced, sections, _joined(sorted(unattributed + clashes)))
+    named = frozenset(entry.path for entry in layout.inputs if entry.path is not None)
+    return LinkMap(pieces, labels, unplaced, sections, _joined(sorted(unattributed + clashes)), named)
 
 
 def _untold(sections: list[OutputSection], told: list[tuple[int, int]]) -> list[Unattributed]:

@@ -23,6 +23,7 @@ from kallmodsyms.step import Step
 if TYPE_CHECKING:
     from kallmodsyms.kallsyms.tables import Tables
     from kallmodsyms.link.passes import Passes
+    from kallmodsyms.linkmap import LinkMap
 
 LISTING = "kallmodsyms"
 
@@ -41,6 +42,7 @@ class Image:
     config: the values of the configuration
     sizes, objects: as in `Profile`
     known: what vmlinux.o does not tell of the objects in it
+    linked, limit: as in `tables.Contents`, the first asked for when it is needed
     """
 
     objdir: Path
@@ -51,8 +53,12 @@ class Image:
     sizes: str
     objects: bool
     known: Relocatable = NOTHING
+    linked: Callable[[], tuple[str, ...]] = tuple
+    limit: float | None = None
     made: dict[int, Tables] = field(default_factory=dict, compare=False)
     """Tables of passes that this process made."""
+    found: dict[int, LinkMap] = field(default_factory=dict, compare=False)
+    """What their maps say."""
 
     @functools.cached_property
     def passes(self) -> Passes:
@@ -61,7 +67,7 @@ class Image:
         from kallmodsyms.link.passes import Passes
 
         options = tables.options(self.config, self.dialect, self.sizes, self.objects)
-        contents = tables.Contents(options, self.dialect, self.objdir / THICK)
+        contents = tables.Contents(options, self.dialect, self.objdir / THICK, self.linked(), self.limit)
         return Passes(self.recipe, self.objdir, contents, self.known)
 
     @property
@@ -195,7 +201,8 @@ def _link_again(image: Image, say: Callable[[str, str], None]) -> None:
 
 
 def _ranges(image: Image) -> None:
-    image.passes.ranges(1, fresh=True)  # or the ledger would have had it linked again; a clock may have jumped
+    # fresh: or the ledger would have had it linked again; a clock may have jumped
+    image.found[1] = image.passes.ranges(1, fresh=True)
 
 
 def _tables(image: Image) -> None:
@@ -217,7 +224,8 @@ def _finish(image: Image, finish: Callable[[str], None], say: Callable[[str, str
     number = 1 if passes.fits(1) else passes.settle(2, draft=False, say=say)
     last = passes.last(number)
     if number == 1:
-        passes.fill_in(last, image.made.get(1))
+        found = image.found.get(1) or passes.ranges(1, fresh=True)
+        passes.fill_in(last, found, image.made.get(1), say)
     finish(last)
     passes.keep(number)
 

@@ -17,7 +17,7 @@ from kallmodsyms import errors, files, names, release
 from kallmodsyms.configured import SYMBOLS, Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import fragment
-from kallmodsyms.link import exports
+from kallmodsyms.link import exports, relocatable
 from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image, syncconfig, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
@@ -124,6 +124,8 @@ class Make:
         return self.replay.final_link(tuple(self.command("vmlinux")), self._surroundings)
 
     def _build(self) -> Iterator[Seen]:
+        if self.profile.modules:
+            relocatable.require_evidence(self.configured.configuration.values)
         start = self.configured.ledger.files.now()
         exported = Path(self.objdir, EXPORTS)
         if not exported.exists():  # then make must link, whatever there is, and say what it exports
@@ -272,6 +274,8 @@ class Make:
         options = ["--sizes", profile.sizes, "--thick", THICK]
         options += ["--objects"] * profile.objects
         options += ["--no-modules"] * (not profile.modules) + ["--no-provider"] * (not profile.provider)
+        if profile.unknown_text is not None:
+            options += ["--unknown-text", f"{profile.unknown_text:g}"]
         return [_python(), "-m", "kallmodsyms", "link", *options]
 
     def command(self, goal: str) -> list[str]:

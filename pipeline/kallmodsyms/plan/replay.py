@@ -43,7 +43,7 @@ from kallmodsyms.step import Builder, Seen, Step
 EXPORTS = f"{FOLDER}/exports"
 """The variables that the top Makefile exported to the link, NUL between them."""
 _STAGES = ("Makefile.vmlinux_o", "Makefile.modpost", "Makefile.vmlinux")
-"""What the top Makefile of Linux 6.1 and 6.12 calls, when the directories are done."""
+"""What the top Makefile calls since Linux 6.1, when the directories are done."""
 _AFTER_LINK = re.compile(r"include/generated/utsversion\.h|init/\.?version-timestamp\.o(\.cmd)?")
 _FINAL = {"vmlinux", "System.map", "vmlinux.map", ".vmlinux.cmd", ".version"}
 """Files that the final link leaves."""
@@ -193,7 +193,11 @@ class Replay:
         linked = (word for word in (*plan.inputs, *plan.libraries) if word[:1] != "-")
         inputs = (exported["KBUILD_LDS"], *linked)
         known = relocatable.of_map(self.objdir) if plan.relocatable else relocatable.NOTHING
-        return image.Image(self.objdir, plan, inputs, config, dialect, chosen.sizes, chosen.objects, known)
+        return image.Image(
+            self.objdir, plan, inputs, config, dialect, chosen.sizes, chosen.objects, known,
+            linked=lambda: () if "LD_DEAD_CODE_DATA_ELIMINATION" in config else tuple(self._members_of("vmlinux.a")),
+            limit=chosen.unknown_text,
+        )  # fmt: skip
 
     def _whole_link(self, words: tuple[str, ...], tools: Callable[[], Iterable[tuple[str, str]]]) -> Step:
         return Step(
