@@ -23,18 +23,25 @@ def finish(exports: Exports, dialect: KallsymsDialect, image: str) -> None:
         exports.say("BTFIDS", "vmlinux")
         run([*exports.tool("RESOLVE_BTFIDS"), image])
     exports.say("NM", "System.map")
-    names = system_map(image, dialect)
-    if "BUILDTIME_TABLE_SORT" in config:
-        exports.say("SORTTAB", "vmlinux")
-        _sort_tables(exports, image)
-    with Replaced("vmlinux", image):
-        postlink = f"arch/{exports.environment['SRCARCH']}/Makefile.postlink"
-        if (exports.tree / postlink).is_file():
-            exports.make(postlink, "vmlinux")
-        files.write(".vmlinux.d", _dependencies(exports))
-        if "VMLINUX_MAP" in config:
-            files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
-        files.write("System.map", names)
+    names = ".tmp_System.map"
+    files.write(names, system_map(image, dialect))
+    # sorttable of 6.1 looks into System.map for the places that ftrace patches.
+    with Replaced("System.map", names):
+        if "BUILDTIME_TABLE_SORT" in config:
+            exports.say("SORTTAB", "vmlinux")
+            _sort_tables(exports, image)
+        with Replaced("vmlinux", image):
+            _after_naming(exports, image)
+
+
+def _after_naming(exports: Exports, image: str) -> None:
+    """What the tree does to `vmlinux`, which `image` was until now, once it has its name."""
+    postlink = f"arch/{exports.environment['SRCARCH']}/Makefile.postlink"
+    if (exports.tree / postlink).is_file():
+        exports.make(postlink, "vmlinux")
+    files.write(".vmlinux.d", _dependencies(exports))
+    if "VMLINUX_MAP" in exports.config:
+        files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
 
 
 def system_map(image: str | os.PathLike[str], dialect: KallsymsDialect) -> bytes:
