@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "toy_kernel"
 COMMANDS = ("tristate", "thick", "ranges", "builtin-ranges", "tables", "link", "show", "lookup", "boot")
+COMMANDS += ("modules", "export", "exec", "explain", "diff")
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,16 @@ def test_help_has_a_working_example(command):
 
 
 def test_usage_errors():
-    for words in ([], ["frobnicate"], ["show"], ["tables", "--sizes", "huge"], ["thick", "--tree", "x"]):
+    for words in (
+        [],
+        ["frobnicate"],
+        ["show"],
+        ["lookup", "vmlinux"],
+        ["export", "--for", "x"],
+        ["exec", "--live"],
+        ["tables", "--sizes", "huge"],
+        ["thick", "--tree", "x"],
+    ):
         run(*words, status=2)
 
 

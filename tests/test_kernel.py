@@ -2,6 +2,7 @@
 rule for a lookup, as `Kallsyms.lookup` has it, which test_toy.py compares with the running reader in C.
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -123,6 +124,54 @@ def test_loaded_modules_are_told_from_built_in_ones():
     )
     modules = Kernel.parse(text).modules
     assert {name: one.loaded for name, one in modules.items()} == {"bpf": True, "crc7": True, "ext4": False}
+
+
+@pytest.fixture
+def running(image, kernel, tmp_path):
+    """The /proc and /sys of this kernel, as KASLR might have moved it."""
+    root = tmp_path / "root"
+    (root / "proc").mkdir(parents=True)
+    (root / "sys/kernel").mkdir(parents=True)
+    notes = ["objcopy", "-O", "binary", "-j", ".notes", image, root / "sys/kernel/notes"]
+    subprocess.run(notes, check=True)
+    text = kernel.table.kallsyms_listing().decode()
+    moved = re.sub(r"^ffffffff(.{8})", lambda m: f"ffffffff{int(m[1], 16) + 0x1E000000:08x}", text, flags=re.MULTILINE)
+    (root / "proc/kallsyms").write_text(moved)
+    return root
+
+
+def test_the_running_kernel_by_the_image_of_its_build(running, image, kernel):
+    live = Kernel.live(image, running)
+    shown = (running / "proc/kallsyms").read_text().splitlines()
+    assert [f"{symbol.address:016x} {symbol.name}" for symbol in live.symbols] == [
+        f"{line.split(' ')[0]} {line.split(' ')[2]}" for line in shown
+    ]
+    found, there = kernel.find("ext4_sync_file")[0], live.find("ext4_sync_file")[0]
+    assert there.address == found.address + 0x1E000000 and there.modules == ("ext4",)
+    assert live.find(there.address + 9) == (there, 9, ("ext4",)) and live.find(found.address) is None
+    assert live.modules["ext4"].text == kernel.modules["ext4"].text and live.distance == 0x1E000000
+
+
+def test_another_build_is_refused(running, image):
+    notes = (running / "sys/kernel/notes").read_bytes()
+    build_id = Kernel.open(image).build_id
+    other = "00" + build_id[2:]
+    (running / "sys/kernel/notes").write_bytes(notes.replace(bytes.fromhex(build_id), bytes.fromhex(other)))
+    with pytest.raises(InputError) as caught:
+        Kernel.live(image, running)
+    said = f"its build id is {build_id}, the running kernel's is {other}"
+    assert str(caught.value) == f"{image}: is not of the running kernel: {said}"
+
+
+def test_what_the_running_kernel_does_not_tell(running, image, kernel):
+    with pytest.raises(InputError, match="kallmodsyms: the running kernel has no such file\n  give its image"):
+        Kernel.live(root=running)
+    (running / "proc/kallmodsyms").write_bytes(kernel.table.listing())
+    assert len(Kernel.live(root=running).symbols) == len(kernel.symbols)
+    hidden = re.sub(r"^.{16}", "0" * 16, (running / "proc/kallsyms").read_text(), flags=re.MULTILINE)
+    (running / "proc/kallsyms").write_text(hidden)
+    with pytest.raises(InputError, match="kallsyms: does not say where _text is\n  read it as root"):
+        Kernel.live(image, running)
 
 
 @given(

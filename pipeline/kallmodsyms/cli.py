@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kallmodsyms import errors, files
+from kallmodsyms import errors, files, kernel_commands
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import SIZES
 
@@ -147,26 +147,6 @@ def _link(options: argparse.Namespace) -> None:
     hook.link_vmlinux(environment, options.thick, options.sizes, options.objects, options.modules, options.provider)
 
 
-def _show(options: argparse.Namespace) -> None:
-    from kallmodsyms.kallsyms import listing, reader
-
-    kallsyms = reader.read(options.vmlinux)
-    if options.relocate_from is not None:
-        kallsyms = kallsyms.relocated(options.relocate_from)
-    rows = kallsyms.kallsyms_rows() if options.kallsyms else kallsyms.rows()
-    _deliver(options, listing.document(rows) if options.json else listing.text(rows, kallsyms.bits))
-
-
-def _lookup(options: argparse.Namespace) -> int:
-    from kallmodsyms.kallsyms import listing, reader
-
-    text, missing = listing.lookup(reader.read(options.vmlinux), options.what)
-    sys.stdout.buffer.write(text)
-    for what in missing:
-        print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
-    return 1 if missing else 0
-
-
 def _why(options: argparse.Namespace) -> int:
     from pathlib import Path
 
@@ -215,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
             formatter_class=_Help,
         )
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, wrong=sub.error)
         if output:
             sub.add_argument("-o", "--output", metavar="FILE", help="write here instead of standard output")
         return sub
@@ -361,32 +341,7 @@ def _parser() -> argparse.ArgumentParser:
         "linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names"
     )
 
-    sub = command(
-        "show",
-        _show,
-        "the /proc/kallmodsyms listing, decoded from a vmlinux",
-        "kallmodsyms show build/vmlinux | grep '\\[ext4\\]'",
-    )
-    sub.add_argument("vmlinux", metavar="VMLINUX")
-    sub.add_argument("--kallsyms", action="store_true", help="the /proc/kallsyms listing instead")
-    sub.add_argument("--json", action="store_true", help='as one JSON document, {"symbols": [...]}')
-    sub.add_argument(
-        "--relocate-from",
-        metavar="KALLSYMS",
-        help="addresses as in this copy of a running kernel's /proc/kallsyms (KASLR)",
-    )
-
-    sub = command(
-        "lookup",
-        _lookup,
-        "the symbols at addresses, or of names",
-        "kallmodsyms lookup build/vmlinux 0xffffffff812f3a40 ext4_fill_super",
-        output=False,
-    )
-    sub.add_argument("vmlinux", metavar="VMLINUX")
-    sub.add_argument(
-        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal with or without 0x, or a symbol's name"
-    )
+    kernel_commands.declare(command, _deliver)
 
     sub = command(
         "why",

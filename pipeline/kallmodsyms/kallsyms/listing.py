@@ -1,14 +1,13 @@
-"""A decoded table: `Kallsyms` enters; its symbols leave as rows, and the rows as text or JSON.
+"""A decoded table: `Kallsyms` enters; its symbols leave as rows, and the rows as text or records.
 
 Row(0xffffffff812f3a40, 0x1d2, "t", "ext4_fill_super", ("ext4",))
 
     text        ffffffff812f3a40 1d2 t ext4_fill_super<TAB>[ext4]
-    document    {"address": "0xffffffff812f3a40", "size": 466, "type": "t", "name": "ext4_fill_super", …}
+    records     {"address": "0xffffffff812f3a40", "size": 466, "type": "t", "name": "ext4_fill_super", …}
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,11 +82,9 @@ def _tail(modules: ModuleList, suffix: str) -> str:
     return "\t" + " ".join(parts) if parts else ""
 
 
-def document(rows: Iterable[Fields]) -> str:
-    """One JSON document, `{"symbols": [...]}`, a line for each row. A size that is not known is null."""
-    encode = json.JSONEncoder().encode
-    lines = [encode(Row(*row)._asdict() | {"address": f"{row[0]:#x}"}) for row in rows]
-    return '{"symbols": [\n' + ",\n".join(lines) + "\n]}\n"
+def records(rows: Iterable[Fields]) -> Iterator[dict[str, str | int | Sequence[str] | None]]:
+    """The rows by the names of their fields, the address as text; for JSON and CSV."""
+    return (Row(*row)._asdict() | {"address": f"{row[0]:#x}"} for row in rows)
 
 
 @dataclass(frozen=True)
@@ -138,16 +135,20 @@ class Kallsyms:
             object=self.objects.get(index, ""),
         )
 
+    @property
+    def letters(self) -> NDArray[np.uint8]:
+        """The letter of each symbol in /proc/kallmodsyms, in lower case if it has modules."""
+        letters = np.frombuffer(self.types, np.uint8)
+        return np.where(self.of_symbols > 0, letters | 0x20, letters)
+
     def rows(self) -> Iterator[Fields]:
         """The rows of /proc/kallmodsyms."""
-        letters = np.frombuffer(self.types, np.uint8)
-        letters = np.where(self.of_symbols > 0, letters | 0x20, letters)
         sizes = [None] * len(self) if self.sizes is None else self.sizes.tolist()
         objects = [""] * len(self)
         for index, suffix in self.objects.items():
             objects[index] = suffix
         modules = map(self.lists.__getitem__, self.of_symbols.tolist())
-        return self._rows(sizes, letters.tobytes(), modules, objects)
+        return self._rows(sizes, self.letters.tobytes(), modules, objects)
 
     def kallsyms_rows(self) -> Iterator[Fields]:
         """The rows of /proc/kallsyms."""
@@ -209,21 +210,3 @@ class Kallsyms:
         for index, name in enumerate(self.names):
             found.setdefault(name, []).append(index)
         return found
-
-
-def lookup(kallsyms: Kallsyms, queries: Sequence[str]) -> tuple[bytes, list[str]]:
-    """One line for each symbol found, and the queries that nothing was found for.
-
-    A query is a name or an address in hexadecimal; what could be either is a name if a symbol is called so. A name is
-    answered with the lines of the listing, an address with `address symbol+offset/size` and the modules of the byte.
-    """
-    lines: list[bytes] = []
-    missing = []
-    for query in queries:
-        if found := kallsyms.lookup(query):
-            lines.append(text((one.symbol for one in found), kallsyms.bits))
-        elif re.fullmatch(r"(0[xX])?[0-9a-fA-F]+", query) and (found := kallsyms.lookup(int(query, 16))):
-            lines += [place(one, kallsyms.bits) for one in found]
-        else:
-            missing.append(query)
-    return b"".join(lines), missing
