@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,46 @@ def test_help_has_a_working_example(command):
     assert "kallmodsyms " + command in example
     words = shlex.split(example.split("kallmodsyms ", 1)[1].split(" | ")[0].rstrip("'"))
     cli._parser().parse_args(words)
+
+
+def test_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version")[0] == f"kallmodsyms {version}\n"
+
+
+@pytest.mark.parametrize(
+    "line, wanted",
+    [
+        ("kallmodsyms expo", {"export"}),
+        ("kallmodsyms export --mod", {"--module"}),
+        ("kallmodsyms show --js", {"--json", "--jsonl"}),
+    ],
+)
+def test_completion(line, wanted, tmp_path):
+    """As argcomplete's shell function asks: on file descriptor 8."""
+    environment = {
+        **os.environ,
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = f"{shlex.quote(sys.executable)} -m kallmodsyms 8>{tmp_path}/answer 9>/dev/null"
+    subprocess.run(command, shell=True, check=True, env={**environment, "PYTHONPATH": str(ROOT / "pipeline")})
+    assert {word.strip() for word in (tmp_path / "answer").read_text().split("\n")} == wanted
+
+
+def test_a_man_page_is_made_from_the_parser():
+    """The command is the README's."""
+    readme = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    words = shlex.split(next(line for line in readme.splitlines() if "argparse-manpage" in line).partition(">")[0])
+    page = subprocess.run(
+        [Path(sys.executable).parent / words[0], *words[1:]], capture_output=True, text=True, check=True
+    ).stdout
+    assert page.startswith('.TH KALLMODSYMS "1"')
+    for command in COMMANDS:
+        name = command.replace("-", "\\-")
+        assert f"'kallmodsyms {name}'" in page
 
 
 def test_usage_errors():

@@ -31,7 +31,12 @@ def command() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # Not otherwise: a shell sets this when somebody presses the tab key.
+
+        argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
     except InputError as error:
@@ -56,6 +61,16 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=100)
+
+
+class _Version(argparse.Action):
+    """Prints the version, and ends the program as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"kallmodsyms {version('kallmodsyms')}")
+        parser.exit()
 
 
 def _configured(options: argparse.Namespace) -> Configured:
@@ -183,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="kallmodsyms COMMAND --help shows an example of each.",
         formatter_class=_Help,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(title="commands", prog=parser.prog, metavar="COMMAND", required=True)
 
     def command(
