@@ -261,20 +261,25 @@ def test_wrong_inputs(words, message, tmp_path):
     assert run(*words, status=1, cwd=tmp_path)[1] == message
 
 
-def test_files_that_are_no_vmlinux(built, tmp_path):
+@pytest.mark.parametrize(
+    "words",
+    ["show {}", "lookup {} schedule", "modules {}", "diff {} {}", "explain --from {}", "export --for perf --from {}"],
+)
+def test_files_that_are_no_vmlinux(built, tmp_path, words):
     (tmp_path / "bzImage").write_bytes(bytes(0x202) + b"HdrS" + bytes(1000))
     subprocess.run(["strip", "-o", tmp_path / "stripped", built / "vmlinux"], check=True)
-    for command in (["show"], ["lookup", "schedule"]):
-        said = [run(command[0], tmp_path / name, *command[1:], status=1)[1] for name in ("bzImage", "stripped")]
-        said.append(run(command[0], built / "init/main.o", *command[1:], status=1)[1])
-        assert said == [
-            f"kallmodsyms: {tmp_path}/bzImage: is not an ELF file\n"
-            "  a compressed kernel (bzImage, vmlinuz) is of no use: take the vmlinux of the build directory\n",
-            f"kallmodsyms: {tmp_path}/stripped: has no symbol table\n"
-            "  a stripped file is of no use: take the vmlinux of the build directory\n",
-            f"kallmodsyms: {built}/init/main.o: has no kallsyms tables: kallsyms_num_syms is missing\n"
-            "  the kernel was built without CONFIG_KALLSYMS, or the file is no vmlinux\n",
-        ]
+    files = {
+        tmp_path / "bzImage": "is not an ELF file\n"
+        "  a compressed kernel (bzImage, vmlinuz) is of no use: take the vmlinux of the build directory\n",
+        tmp_path / "stripped": "has no symbol table\n"
+        "  a stripped file is of no use: take the vmlinux of the build directory\n",
+        built / "init/main.o": "has no kallsyms tables: kallsyms_num_syms is missing\n"
+        "  the kernel was built without CONFIG_KALLSYMS, or the file is no vmlinux\n",
+        tmp_path / "nothing": "cannot be read: No such file or directory\n",
+    }
+    for path, message in files.items():
+        said = run(*words.replace("{}", str(path)).split(" "), status=1, stdin=subprocess.DEVNULL)
+        assert said == ("", f"kallmodsyms: {path}: {message}")
 
 
 def test_missing_config(tmp_path):
