@@ -93,7 +93,17 @@ def test_questions_of_all_kinds(image, lines):
     end = address + 0x2000
     within = [one for one in lines if address <= int(one[:16], 16) < end]
     assert run("lookup", image, f"{address:x}-{end:#x}").splitlines() == within and len(within) > 3
-    for query in ("jbd2:ext4_sync_file", "nothing+1", "ext4:nothing", "0x10000000000", "0x1-0x2x", "+", ":", "ext4:"):
+    for query in (
+        "jbd2:ext4_sync_file",
+        "nothing+1",
+        "ext4:nothing",
+        "0x10000000000",
+        "0x1-0x2x",
+        "+",
+        ":",
+        "ext4:",
+        "add",
+    ):
         assert run("lookup", image, query, status=1) == f"kallmodsyms: {image}: no symbol for {query}\n"
 
 

@@ -196,7 +196,7 @@ class Kernel:
         """The symbol that an address lies in or behind, as the kernel's own lookup has it; or the symbols of a name.
 
         An address in padding or behind a label without a size has an offset that is not below the symbol's size; one
-        that no section holds is in no symbol.
+        that no section holds is in no symbol, unless one begins there: a label at the end of a section.
         """
         if isinstance(what, str):
             return list(map(self.table.symbol, self.numbers(what.encode("utf-8", "surrogateescape"))))
@@ -215,8 +215,9 @@ class Kernel:
         starts, ends = (np.array(column, np.uint64) for column in zip(*sorted(table.sections), strict=True))
         section = np.searchsorted(starts, addresses, side="right") - 1
         behind = np.searchsorted(table.addresses, addresses, side="right")
-        known = (section >= 0) & (addresses < np.maximum.accumulate(ends)[section]) & (behind > 0)
         nearest = table.addresses[np.maximum(behind, 1) - 1]
+        inside = (section >= 0) & (addresses < np.maximum.accumulate(ends)[section])
+        known = (behind > 0) & (inside | (nearest == addresses))
         first = np.searchsorted(table.addresses, nearest)
         offsets = addresses - nearest
         symbols = np.where(known, first, -1)

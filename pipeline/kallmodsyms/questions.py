@@ -26,7 +26,7 @@ from kallmodsyms.kernel import Found, Kernel, Symbol
 KEYS = ("address", "size", "type", "name", "modules", "object")
 PLACE_KEYS = ("query", "address", "offset", "symbol", "size", "type", "modules", "object")
 
-_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9a-fA-F]{1,16}")
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|(?=[a-fA-F]*[0-9]|.{8})[0-9a-fA-F]{1,16}")
 _RANGE = re.compile(r"(0[xX][0-9a-fA-F]{1,16}|[0-9a-fA-F]{8,16})-(0[xX][0-9a-fA-F]{1,16}|[0-9a-fA-F]{8,16})")
 _OFFSET = re.compile(r"(.+)\+(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})")
 
@@ -125,7 +125,8 @@ class Answer(NamedTuple):
 def answers(kernel: Kernel, queries: Sequence[str]) -> list[Answer]:
     """The answers, in the order of the questions; all addresses are looked up at once.
 
-    What could be a name or an address is a name if a symbol is called so.
+    What could be a name or an address is a name if a symbol is called so, and also if it has neither 0x nor a digit nor
+    the length of an address (`add`).
     """
     found: list[Answer] = []
     places: list[tuple[int, list[int]]] = []
