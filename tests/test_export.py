@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +147,31 @@ def test_names_are_cut_to_what_an_event_may_be_called():
     text = TEXT.replace("ext4_one.cold", long).replace("ext4_one", "y" + long)
     events = [line.split(" ")[0].partition("/")[2] for line in write("kprobes", "ext4", text=text).text.splitlines()]
     assert all(len(event) <= 63 for event in events) and len(set(events)) == len(events)
+
+
+def run(*words, prefix=()):
+    command = [*prefix, sys.executable, "-m", "kallmodsyms", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_command_finds_modules_in_proc_kallsyms(tmp_path):
+    """It alone, with its exit status; as root of a user namespace, so that anybody can run this."""
+    listing = tmp_path / "listing"
+    listing.write_text(TEXT)
+    before = Path("/proc/kallsyms").read_bytes()
+    done = run("exec", "--from", listing, "--", "sh", "-c", "cat /proc/kallsyms; exit 3", prefix=["unshare", "-r"])
+    assert (done.returncode, done.stdout, done.stderr) == (3, write("kallsyms").text, "")
+    assert Path("/proc/kallsyms").read_bytes() == before
+
+
+def test_commands_that_exec_does_not_run(tmp_path):
+    (tmp_path / "listing").write_text(TEXT)
+    for words, message in (
+        (["/usr/bin/drgn"], "drgn finds the kernel itself by /proc/kallsyms, and stops at the first bracket\n"),
+        (["no-such-program"], "no-such-program: is not a command on the PATH\n"),
+    ):
+        done = run("exec", "--from", tmp_path / "listing", "--", *words)
+        assert (done.returncode, done.stdout) == (1, "") and done.stderr.startswith(f"kallmodsyms: {message}")
 
 
 # On a real kernel.

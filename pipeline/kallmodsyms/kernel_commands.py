@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -310,6 +311,8 @@ def _exec(options: argparse.Namespace) -> int:
             "drgn finds the kernel itself by /proc/kallsyms, and stops at the first bracket",
             cure="run it as it is: kallmodsyms is a plugin of it",
         )
+    if shutil.which(options.words[0]) is None:
+        raise InputError("is not a command on the PATH", path=options.words[0])
     with tempfile.NamedTemporaryFile(prefix="kallsyms-") as prepared:
         made = _exported(options, _FORM)
         prepared.write(made.text.encode("utf-8", "surrogateescape"))
