@@ -159,8 +159,10 @@ def test_a_command_finds_modules_in_proc_kallsyms(tmp_path):
     listing = tmp_path / "listing"
     listing.write_text(TEXT)
     before = Path("/proc/kallsyms").read_bytes()
-    done = run("exec", "--from", listing, "--", "sh", "-c", "cat /proc/kallsyms; exit 3", prefix=["unshare", "-r"])
-    assert (done.returncode, done.stdout, done.stderr) == (3, write("kallsyms").text, "")
+    command = ["--", "sh", "-c", "cat /proc/kallsyms; exit 3"]
+    for words, form in (([], "kallsyms"), (["--as", "perf-modules"], "perf-modules")):
+        done = run("exec", "--from", listing, *words, *command, prefix=["unshare", "-r"])
+        assert (done.returncode, done.stdout, done.stderr) == (3, write(form).text, "")
     assert Path("/proc/kallsyms").read_bytes() == before
 
 

@@ -28,8 +28,8 @@ Deliver = Callable[[argparse.Namespace, "str | bytes"], None]
 Command = Callable[..., argparse.ArgumentParser]
 
 _ROOT = Path("/")
-_FORM = "kallsyms"
-"""What a command that is run by `exec` finds in the place of /proc/kallsyms."""
+_FORMS = ("kallsyms", "perf", "perf-modules")
+"""What a command that is run by `exec` may find in the place of /proc/kallsyms: a form of `export`."""
 
 
 def declare(command: Command, deliver: Deliver) -> None:
@@ -153,6 +153,14 @@ def declare(command: Command, deliver: Deliver) -> None:
     )
     _kernel_options(sub)
     _module_option(sub, "a built-in module; may be repeated (default: all of them)")
+    sub.add_argument(
+        "--as",
+        dest="tool",
+        choices=_FORMS,
+        default=_FORMS[0],
+        help="the form of `export --for` that the command finds (default: %(default)s); perf-modules for trace-cmd "
+        "record, which keeps what it finds",
+    )
     sub.add_argument("words", nargs="+", metavar="COMMAND", help="the command, behind --")
 
     sub = command(
@@ -314,7 +322,7 @@ def _exec(options: argparse.Namespace) -> int:
     if shutil.which(options.words[0]) is None:
         raise InputError("is not a command on the PATH", path=options.words[0])
     with tempfile.NamedTemporaryFile(prefix="kallsyms-") as prepared:
-        made = _exported(options, _FORM)
+        made = _exported(options, options.tool)
         prepared.write(made.text.encode("utf-8", "surrogateescape"))
         prepared.flush()
         mount = 'mount --bind "$0" /proc/kallsyms && exec "$@"'

@@ -59,7 +59,12 @@ def of(kernel: Kernel) -> Traceable:
     if image is not None:
         sites = _words(kernel, image, "__start_mcount_loc", "__stop_mcount_loc")
         if len(sites):
-            traced = _marked(kernel, kernel.locate(sites).symbols)
+            found = kernel.locate(sites)
+            symbols = found.symbols
+            if kernel.table.sizes is not None:
+                # Behind a function are the places of a weak one that another replaced, which ftrace leaves alone.
+                symbols = symbols[found.offsets < kernel.table.sizes[symbols]]
+            traced = _marked(kernel, symbols)
         refused |= _marked(
             kernel, kernel.locate(_words(kernel, image, "__start_kprobe_blacklist", "__stop_kprobe_blacklist")).symbols
         )

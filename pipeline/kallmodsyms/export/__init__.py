@@ -32,7 +32,9 @@ TOOLS = {
     "kprobes": Tool(kprobes.events, "probes, a line each: cat FILE > /sys/kernel/tracing/kprobe_events"),
     "perf": Tool(listings.behind, "all symbols, `name [module]`: perf report --kallsyms FILE"),
     "perf-modules": Tool(listings.before, "all symbols, module`name: perf report --kallsyms FILE"),
-    "trace-cmd-report": Tool(listings.before, "all symbols, module`name: trace-cmd report --kallsyms FILE"),
+    "trace-cmd-report": Tool(
+        listings.before, "the same: trace-cmd report --kallsyms FILE, for a trace that has no symbols of its own"
+    ),
     "kallsyms": Tool(listings.kallsyms, "all symbols, as /proc/kallsyms shows loaded modules: kallmodsyms exec"),
     "dtrace": Tool(ranges.builtin_ranges, "modules.builtin.ranges, to be put into /lib/modules/RELEASE"),
     "systemtap": Tool(systemtap.aliases, "a tapset with a probe alias a module: stap -I DIRECTORY"),

@@ -7,7 +7,12 @@ All symbols are there, since a tool takes the nearest one below an address; thos
     kallsyms    ffffffff812f3a40 t ext4_fill_super<TAB>[ext4]
 
 The last is what /proc/kallsyms has for loaded modules. perf drops such a symbol unless it also knows where the module
-was loaded (tools/perf/util/symbol.c), and behind a blank takes the bracket for a part of the name.
+was loaded, and behind a blank takes the bracket for a part of the name; but from a symbol with a bracket to one without
+it sees the end of a module, and gives the first of them the rest of its page (tools/perf/util/symbol.c of Linux 6.1,
+symbols__fixup_end), so that `before` is the more exact form.
+
+A trace of trace-cmd has the symbols that /proc/kallsyms had when it was made. Those of --kallsyms are added, and which
+of two at one address is shown is up to a search (3.1.6).
 """
 
 from __future__ import annotations
