@@ -80,7 +80,7 @@ class Explainer:
 
     def _called(self, name: bytes, size: bytes | None) -> Sequence[int]:
         """The symbols of a name, and, where the text says one, of a size."""
-        symbols = self.kernel.numbers(name)
+        symbols = self.kernel.table.numbers(name)
         if size is None:
             return symbols
         return [index for index in symbols if int(self._spans[index]) == int(size, 16)]
@@ -98,7 +98,7 @@ class Explainer:
         if not 0 <= place < 2**self.kernel.bits:
             return b""
         table = self.kernel.table
-        found = self.kernel.locate(np.array([place], np.uint64))
+        found = table.locate(np.array([place], np.uint64))
         number = int(found.symbols[0])
         # A small number is in no per-CPU variable: these are offsets.
         return b"" if number < 0 or table.absolute[number] else self._text(table.lists[int(found.lists[0])], place)

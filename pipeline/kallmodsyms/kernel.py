@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from kallmodsyms import elf, files, running, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import reader, saved
 from kallmodsyms.kallsyms.listing import Found as Found
-from kallmodsyms.kallsyms.listing import Kallsyms, Row
+from kallmodsyms.kallsyms.listing import Kallsyms, Places, Row
 
 Symbol = Row
 
@@ -40,19 +40,6 @@ class Module:
     text: int
     init: int
     symbols: Sequence[Symbol]
-
-
-class Places(NamedTuple):
-    """Where addresses are: columns of one length.
-
-    symbols: number of the symbol that an address lies in or behind, -1 for none
-    offsets: how far behind the symbol's start
-    lists: number of the byte's list of modules, in `Kallsyms.lists`
-    """
-
-    symbols: NDArray[np.int64]
-    offsets: NDArray[np.uint64]
-    lists: NDArray[np.int64]
 
 
 class Kernel:
@@ -181,7 +168,7 @@ class Kernel:
 
     def address_of(self, name: str) -> int | None:
         """The address of a label, also if it is in the image's symbol table alone; None if there is none."""
-        if at := self.numbers(name.encode("utf-8", "surrogateescape")):
+        if at := self.table.numbers(name.encode("utf-8", "surrogateescape")):
             return int(self.table.addresses[at[0]])
         address = self._labels.get(name.encode("utf-8", "surrogateescape"))
         return None if address is None else address + self.distance
@@ -198,41 +185,14 @@ class Kernel:
         An address in padding or behind a label without a size has an offset that is not below the symbol's size; one
         that no section holds is in no symbol, unless one begins there: a label at the end of a section.
         """
+        found = self.table.lookup(what)
         if isinstance(what, str):
-            return list(map(self.table.symbol, self.numbers(what.encode("utf-8", "surrogateescape"))))
-        if not 0 <= what < 2**64:
-            return None
-        places = self.locate(np.array([what], np.uint64))
-        number = int(places.symbols[0])
-        if number < 0:
-            return None
-        modules = self.table.lists[int(places.lists[0])]
-        return Found(self.table.symbol(number), int(places.offsets[0]), modules)
+            return [one.symbol for one in found]
+        return found[0] if found else None
 
     def locate(self, addresses: NDArray[np.uint64]) -> Places:
         """`find` for many addresses at once."""
-        table = self.table
-        starts, ends = (np.array(column, np.uint64) for column in zip(*sorted(table.sections), strict=True))
-        section = np.searchsorted(starts, addresses, side="right") - 1
-        behind = np.searchsorted(table.addresses, addresses, side="right")
-        nearest = table.addresses[np.maximum(behind, 1) - 1]
-        inside = (section >= 0) & (addresses < np.maximum.accumulate(ends)[section])
-        known = (behind > 0) & (inside | (nearest == addresses))
-        first = np.searchsorted(table.addresses, nearest)
-        offsets = addresses - nearest
-        symbols = np.where(known, first, -1)
-        if table.sizes is not None:
-            # Of several symbols at one place, the first whose bytes reach the address.
-            open_ = np.flatnonzero(known & (table.sizes[np.where(known, first, 0)] <= offsets))
-            candidate = first + 1
-            while len(open_ := open_[candidate[open_] < behind[open_]]):
-                reaches = table.sizes[candidate[open_]] > offsets[open_]
-                symbols[open_[reaches]] = candidate[open_[reaches]]
-                open_ = open_[~reaches]
-                candidate = candidate + 1
-        run = np.searchsorted(table.runs, addresses, side="right") - 1
-        of_runs = np.append(table.of_runs, 0)  # Before the first run, and without runs, nobody's.
-        return Places(symbols, np.where(known, offsets, 0).astype(np.uint64), np.where(known, of_runs[run], 0))
+        return self.table.locate(addresses)
 
     def moved(self, distance: int) -> Kernel:
         """This kernel where KASLR put it: `distance` bytes higher. Per-CPU symbols stay."""
@@ -256,17 +216,6 @@ class Kernel:
                 raise InputError(f"has no module {name}", path=self.path or None, cure=cure)
             chosen.append(module)
         return chosen
-
-    def numbers(self, name: bytes) -> Sequence[int]:
-        """The numbers in the table of the symbols of a name."""
-        return self._numbers.get(name, ())
-
-    @functools.cached_property
-    def _numbers(self) -> dict[bytes, list[int]]:
-        found: dict[bytes, list[int]] = {}
-        for number, name in enumerate(self.table.names):
-            found.setdefault(name, []).append(number)
-        return found
 
     @functools.cached_property
     def _labels(self) -> dict[bytes, int]:
