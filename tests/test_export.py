@@ -3,6 +3,7 @@ that they need (SystemTap's parser, Python's and POSIX's regular expressions); t
 test_tracers.py.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -250,7 +251,9 @@ def test_probes_are_at_the_functions(kernel):
 def test_a_tapset_is_one_to_systemtap(kernel, built, tmp_path):
     (tmp_path / "builtin.stp").write_text(export(kernel, "systemtap"))
     script = "probe builtin.ext4, builtin._8250 { println(ppfunc()) }"
-    done = subprocess.run(["stap", "-p1", "-r", built, "-I", tmp_path, "-e", script], capture_output=True, text=True)
+    command = ["stap", "-p1", "-r", built, "-I", tmp_path, "-e", script]
+    environment = {**os.environ, "SYSTEMTAP_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "probe builtin.ext4,builtin._8250{" in done.stdout, done.stderr
 
 
