@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "toy_kernel"
 COMMANDS = ("tristate", "thick", "ranges", "builtin-ranges", "tables", "link", "show", "lookup", "boot")
+COMMANDS += ("modules", "export", "exec", "explain", "diff")
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +223,57 @@ def test_help_has_a_working_example(command):
     cli._parser().parse_args(words)
 
 
+def test_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version")[0] == f"kallmodsyms {version}\n"
+
+
+@pytest.mark.parametrize(
+    "line, wanted",
+    [
+        ("kallmodsyms expo", {"export"}),
+        ("kallmodsyms export --mod", {"--module"}),
+        ("kallmodsyms show --js", {"--json", "--jsonl"}),
+    ],
+)
+def test_completion(line, wanted, tmp_path):
+    """As argcomplete's shell function asks: on file descriptor 8."""
+    environment = {
+        **os.environ,
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = f"{shlex.quote(sys.executable)} -m kallmodsyms 8>{tmp_path}/answer 9>/dev/null"
+    subprocess.run(command, shell=True, check=True, env={**environment, "PYTHONPATH": str(ROOT / "pipeline")})
+    assert {word.strip() for word in (tmp_path / "answer").read_text().split("\n")} == wanted
+
+
+def test_a_man_page_is_made_from_the_parser():
+    """The command is the README's."""
+    readme = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    words = shlex.split(next(line for line in readme.splitlines() if "argparse-manpage" in line).partition(">")[0])
+    page = subprocess.run(
+        [Path(sys.executable).parent / words[0], *words[1:]], capture_output=True, text=True, check=True
+    ).stdout
+    assert page.startswith('.TH KALLMODSYMS "1"')
+    for command in COMMANDS:
+        name = command.replace("-", "\\-")
+        assert f"'kallmodsyms {name}'" in page
+
+
 def test_usage_errors():
-    for words in ([], ["frobnicate"], ["show"], ["tables", "--sizes", "huge"], ["thick", "--tree", "x"]):
+    for words in (
+        [],
+        ["frobnicate"],
+        ["show"],
+        ["lookup", "vmlinux"],
+        ["export", "--for", "x"],
+        ["exec", "--live"],
+        ["tables", "--sizes", "huge"],
+        ["thick", "--tree", "x"],
+    ):
         run(*words, status=2)
 
 
@@ -242,20 +293,25 @@ def test_wrong_inputs(words, message, tmp_path):
     assert run(*words, status=1, cwd=tmp_path)[1] == message
 
 
-def test_files_that_are_no_vmlinux(built, tmp_path):
+@pytest.mark.parametrize(
+    "words",
+    ["show {}", "lookup {} schedule", "modules {}", "diff {} {}", "explain --from {}", "export --for perf --from {}"],
+)
+def test_files_that_are_no_vmlinux(built, tmp_path, words):
     (tmp_path / "bzImage").write_bytes(bytes(0x202) + b"HdrS" + bytes(1000))
     subprocess.run(["strip", "-o", tmp_path / "stripped", built / "vmlinux"], check=True)
-    for command in (["show"], ["lookup", "schedule"]):
-        said = [run(command[0], tmp_path / name, *command[1:], status=1)[1] for name in ("bzImage", "stripped")]
-        said.append(run(command[0], built / "init/main.o", *command[1:], status=1)[1])
-        assert said == [
-            f"kallmodsyms: {tmp_path}/bzImage: is not an ELF file\n"
-            "  a compressed kernel (bzImage, vmlinuz) is of no use: take the vmlinux of the build directory\n",
-            f"kallmodsyms: {tmp_path}/stripped: has no symbol table\n"
-            "  a stripped file is of no use: take the vmlinux of the build directory\n",
-            f"kallmodsyms: {built}/init/main.o: has no kallsyms tables: kallsyms_num_syms is missing\n"
-            "  the kernel was built without CONFIG_KALLSYMS, or the file is no vmlinux\n",
-        ]
+    files = {
+        tmp_path / "bzImage": "is not an ELF file\n"
+        "  a compressed kernel (bzImage, vmlinuz) is of no use: take the vmlinux of the build directory\n",
+        tmp_path / "stripped": "has no symbol table\n"
+        "  a stripped file is of no use: take the vmlinux of the build directory\n",
+        built / "init/main.o": "has no kallsyms tables: kallsyms_num_syms is missing\n"
+        "  the kernel was built without CONFIG_KALLSYMS, or the file is no vmlinux\n",
+        tmp_path / "nothing": "cannot be read: No such file or directory\n",
+    }
+    for path, message in files.items():
+        said = run(*words.replace("{}", str(path)).split(" "), status=1, stdin=subprocess.DEVNULL)
+        assert said == ("", f"kallmodsyms: {path}: {message}")
 
 
 def test_missing_config(tmp_path):

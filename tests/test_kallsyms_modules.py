@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, table
 
-from kallmodsyms import elf, release, symbols
+from kallmodsyms import elf, forms, release, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import listing, owners, reader, select, sizes, tables
 from kallmodsyms.kallsyms.select import Options
@@ -395,7 +395,7 @@ def test_objects_tell_equal_names_apart(tmp_path):
         ]  # fmt: skip
         assert decoded.symbol(3).object == "inode.o" and decoded.symbol(5).object == ""
         assert list(decoded.rows()) == [decoded.symbol(index) for index in range(len(decoded))]
-        assert listing.document(decoded.rows()).splitlines()[4] == (
+        assert forms.document("symbols", listing.records(decoded.rows())).splitlines()[4] == (
             f'{{"address": "{TEXT + 0x30:#x}", "size": 4, "type": "t", "name": "show", '
             '"modules": ["ext4"], "object": "inode.o"},'
         )

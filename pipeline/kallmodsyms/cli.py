@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kallmodsyms import errors, files
+from kallmodsyms import errors, files, kernel_commands
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import SIZES
 
@@ -33,9 +33,14 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as we run): or print() takes standard output
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # Not otherwise: a shell sets this when somebody presses the tab key.
+
+        argcomplete.autocomplete(parser)
     try:
         try:
-            options = _parser().parse_args(arguments)
+            options = parser.parse_args(arguments)
             return options.run(options) or 0
         finally:
             if sys.stdout is not None:
@@ -62,6 +67,16 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=100)
+
+
+class _Version(argparse.Action):
+    """Prints the version, and ends the program as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"kallmodsyms {version('kallmodsyms')}")
+        parser.exit()
 
 
 def _configured(options: argparse.Namespace) -> Configured:
@@ -159,26 +174,6 @@ def _link(options: argparse.Namespace) -> None:
     )
 
 
-def _show(options: argparse.Namespace) -> None:
-    from kallmodsyms.kallsyms import listing, reader
-
-    kallsyms = reader.read(options.vmlinux)
-    if options.relocate_from is not None:
-        kallsyms = kallsyms.relocated(options.relocate_from)
-    rows = kallsyms.kallsyms_rows() if options.kallsyms else kallsyms.rows()
-    _deliver(options, listing.document(rows) if options.json else listing.text(rows, kallsyms.bits))
-
-
-def _lookup(options: argparse.Namespace) -> int:
-    from kallmodsyms.kallsyms import listing, reader
-
-    text, missing = listing.lookup(reader.read(options.vmlinux), options.what)
-    _print(text)
-    for what in missing:
-        print(f"kallmodsyms: {options.vmlinux}: no symbol for {what}", file=sys.stderr)
-    return 1 if missing else 0
-
-
 def _why(options: argparse.Namespace) -> int:
     from pathlib import Path
 
@@ -221,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="kallmodsyms COMMAND --help shows an example of each.",
         formatter_class=_Help,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(title="commands", prog=parser.prog, metavar="COMMAND", required=True)
 
     def command(
@@ -233,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
             formatter_class=_Help,
         )
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, wrong=sub.error)
         if output:
             sub.add_argument("-o", "--output", metavar="FILE", help="write here instead of standard output")
         return sub
@@ -391,32 +387,7 @@ def _parser() -> argparse.ArgumentParser:
         "linker", nargs="*", metavar="LD KBUILD_LDFLAGS LDFLAGS_vmlinux", help="default: the variables of these names"
     )
 
-    sub = command(
-        "show",
-        _show,
-        "the /proc/kallmodsyms listing, decoded from a vmlinux",
-        "kallmodsyms show build/vmlinux | grep '\\[ext4\\]'",
-    )
-    sub.add_argument("vmlinux", metavar="VMLINUX")
-    sub.add_argument("--kallsyms", action="store_true", help="the /proc/kallsyms listing instead")
-    sub.add_argument("--json", action="store_true", help='as one JSON document, {"symbols": [...]}')
-    sub.add_argument(
-        "--relocate-from",
-        metavar="KALLSYMS",
-        help="addresses as in this copy of a running kernel's /proc/kallsyms (KASLR)",
-    )
-
-    sub = command(
-        "lookup",
-        _lookup,
-        "the symbols at addresses, or of names",
-        "kallmodsyms lookup build/vmlinux 0xffffffff812f3a40 ext4_fill_super",
-        output=False,
-    )
-    sub.add_argument("vmlinux", metavar="VMLINUX")
-    sub.add_argument(
-        "what", nargs="+", metavar="ADDRESS_OR_NAME", help="hexadecimal, if need be with 0x, or a symbol's name"
-    )
+    kernel_commands.declare(command, _deliver)
 
     sub = command(
         "why",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 
 from kallmodsyms.errors import InputError
 
-SHT_SYMTAB, SHT_RELA, SHT_NOBITS, SHT_DYNSYM, SHT_GROUP, SHT_SYMTAB_SHNDX = 2, 4, 8, 11, 17, 18
+SHT_SYMTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_DYNSYM, SHT_GROUP, SHT_SYMTAB_SHNDX = 2, 4, 7, 8, 11, 17, 18
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR = 1, 2, 4
 SHN_UNDEF, SHN_LORESERVE, SHN_ABS, SHN_COMMON, SHN_XINDEX = 0, 0xFF00, 0xFFF1, 0xFFF2, 0xFFFF
 STB_LOCAL, STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE = 0, 1, 2, 10
 STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_GNU_IFUNC = 1, 2, 3, 4, 5, 10
 ET_REL = 1
 EM_MIPS, EM_ARM, EM_AARCH64, EM_RISCV = 8, 40, 183, 243
+_NT_GNU_BUILD_ID = 3
 
 
 def _fields(text: str) -> list[tuple[str, str]]:
@@ -229,6 +231,11 @@ class Elf:
                 return table["index"][1:].astype(np.uint32)
         raise InputError("symbols refer to extended section indices, which are missing", path=self.path)
 
+    def build_id(self) -> str | None:
+        """What the linker's --build-id put into a note, in hexadecimal; None if there is none."""
+        notes = (self._bytes(s.name, s.offset, s.size) for s in self.sections if s.type == SHT_NOTE)
+        return next((found for content in notes if (found := build_id(content, self.byteorder))), None)
+
     def section_at(self, address: int) -> Section | None:
         """The allocated section that holds `address`, or None."""
         return next((s for s in self.sections if s.flags & SHF_ALLOC and s.address <= address < s.end), None)
@@ -279,3 +286,21 @@ class Elf:
                     )
                 values = values + known[symbol]
             words[((here["offset"].astype(np.uint64) - np.uint64(address)) // size).astype(np.int64)] = values
+
+
+def build_id(notes: bytes, byteorder: str) -> str | None:
+    """The build id, in hexadecimal, among the `notes` of a section or of /sys/kernel/notes; None if there is none.
+
+    >>> build_id(bytes.fromhex("04000000 03000000 03000000 474e5500 abcdef00"), "little")
+    'abcdef'
+    """
+    words = struct.Struct("<3I" if byteorder == "little" else ">3I")
+    at = 0
+    while at + words.size <= len(notes):
+        name_size, size, kind = words.unpack_from(notes, at)
+        name = at + words.size
+        content = name + (name_size + 3 & ~3)
+        if kind == _NT_GNU_BUILD_ID and notes[name:content] == b"GNU\0" and content + size <= len(notes):
+            return notes[content : content + size].hex()
+        at = content + (size + 3 & ~3)
+    return None

@@ -1,14 +1,13 @@
-"""A decoded table: `Kallsyms` enters; its symbols leave as rows, and the rows as text or JSON.
+"""A decoded table: `Kallsyms` enters; its symbols leave as rows, and the rows as text or records.
 
 Row(0xffffffff812f3a40, 0x1d2, "t", "ext4_fill_super", ("ext4",))
 
     text        ffffffff812f3a40 1d2 t ext4_fill_super<TAB>[ext4]
-    document    {"address": "0xffffffff812f3a40", "size": 466, "type": "t", "name": "ext4_fill_super", …}
+    records     {"address": "0xffffffff812f3a40", "size": 466, "type": "t", "name": "ext4_fill_super", …}
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -60,6 +59,19 @@ class Found(NamedTuple):
     modules: ModuleList
 
 
+class Places(NamedTuple):
+    """Where addresses are: columns of one length.
+
+    symbols: number of the symbol that an address lies in or behind, -1 for none
+    offsets: how far behind the symbol's start
+    lists: number of the byte's list of modules, in `lists`
+    """
+
+    symbols: NDArray[np.int64]
+    offsets: NDArray[np.uint64]
+    lists: NDArray[np.int64]
+
+
 def text(rows: Iterable[Fields], bits: int) -> bytes:
     """The lines of a listing: `address size type name`, a tab, the modules in brackets, and the object in braces."""
     line, without_size = (f"%0{bits // 4}x {size}%s %s%s\n" for size in ("%x ", ""))
@@ -86,11 +98,9 @@ def _tail(modules: ModuleList, suffix: str) -> str:
     return "\t" + " ".join(parts) if parts else ""
 
 
-def document(rows: Iterable[Fields]) -> str:
-    """One JSON document, `{"symbols": [...]}`, a line for each row. A size that is not known is null."""
-    encode = json.JSONEncoder().encode
-    lines = [encode(Row(*row)._asdict() | {"address": f"{row[0]:#x}"}) for row in rows]
-    return '{"symbols": [\n' + ",\n".join(lines) + "\n]}\n"
+def records(rows: Iterable[Fields]) -> Iterator[dict[str, str | int | Sequence[str] | None]]:
+    """The rows by the names of their fields, the address as text; for JSON and CSV."""
+    return (Row(*row)._asdict() | {"address": f"{row[0]:#x}"} for row in rows)
 
 
 @dataclass(frozen=True)
@@ -141,16 +151,20 @@ class Kallsyms:
             object=self.objects.get(index, ""),
         )
 
+    @property
+    def letters(self) -> NDArray[np.uint8]:
+        """The letter of each symbol in /proc/kallmodsyms, in lower case if it has modules."""
+        letters = np.frombuffer(self.types, np.uint8)
+        return np.where(self.of_symbols > 0, letters | 0x20, letters)
+
     def rows(self) -> Iterator[Fields]:
         """The rows of /proc/kallmodsyms."""
-        letters = np.frombuffer(self.types, np.uint8)
-        letters = np.where(self.of_symbols > 0, letters | 0x20, letters)
         sizes = [None] * len(self) if self.sizes is None else self.sizes.tolist()
         objects = [""] * len(self)
         for index, suffix in self.objects.items():
             objects[index] = suffix
         modules = map(self.lists.__getitem__, self.of_symbols.tolist())
-        return self._rows(sizes, letters.tobytes(), modules, objects)
+        return self._rows(sizes, self.letters.tobytes(), modules, objects)
 
     def kallsyms_rows(self) -> Iterator[Fields]:
         """The rows of /proc/kallsyms."""
@@ -202,31 +216,51 @@ class Kallsyms:
         return replace(self, addresses=np.where(self.absolute, self.addresses, moved))
 
     def lookup(self, what: int | str) -> list[Found]:
-        """The symbols of a name, in table order; or the one symbol that an address of the image lies in or behind.
-
-        An address is looked up as in the kernel (`kallmodsyms_lookup` in runtime/). Of the symbols at the highest
-        address that is not above it, the first one whose bytes reach it is the answer, or else the first one. So in
-        padding, or behind a label without a size, the offset is not below the symbol's size. An address in no section
-        is in no symbol, unless one begins there: a label at the end of a section.
-        """
+        """The symbols of a name, in table order; or the one symbol that an address lies in or behind (`locate`)."""
         if isinstance(what, str):
-            found = map(self.symbol, self._by_name.get(what.encode("utf-8", "surrogateescape"), ()))
+            found = map(self.symbol, self.numbers(what.encode("utf-8", "surrogateescape")))
             return [Found(symbol, 0, symbol.modules) for symbol in found]
-        if what >= 2**64:
+        if not 0 <= what < 2**64:
             return []
-        behind = int(np.searchsorted(self.addresses, np.uint64(what), side="right"))
-        if not behind:
-            return []
-        inside = any(start <= what < end for start, end in self.sections)
-        if not inside and what != int(self.addresses[behind - 1]):
-            return []
-        first = int(np.searchsorted(self.addresses, self.addresses[behind - 1]))
-        offset = what - int(self.addresses[first])
-        index = first
-        if self.sizes is not None and (reaching := self.sizes[first:behind] > offset).any():
-            index += int(np.argmax(reaching))
-        run = int(np.searchsorted(self.runs, np.uint64(what), side="right")) - 1
-        return [Found(self.symbol(index), offset, self.lists[int(self.of_runs[run])] if run >= 0 else ())]
+        symbols, offsets, lists = self.locate(np.array([what], np.uint64))
+        number = int(symbols[0])
+        return [Found(self.symbol(number), int(offsets[0]), self.lists[int(lists[0])])] if number >= 0 else []
+
+    def numbers(self, name: bytes) -> Sequence[int]:
+        """The numbers of the symbols of a name, ascending."""
+        return self._by_name.get(name, ())
+
+    def locate(self, addresses: NDArray[np.uint64]) -> Places:
+        """What `lookup` says of addresses, for many at once: as in the kernel (`kallmodsyms_lookup` in runtime/).
+
+        Of the symbols at the highest address that is not above it, the first one whose bytes reach it is the answer, or
+        else the first one. So in padding, or behind a label without a size, the offset is not below the symbol's size.
+        An address in no section is in no symbol, unless one begins there: a label at the end of a section.
+        """
+        if not len(self):
+            return Places(np.full(len(addresses), -1), np.zeros_like(addresses), np.zeros(len(addresses), np.int64))
+        sections = sorted(self.sections) or [(0, 0)]
+        starts, ends = (np.array(column, np.uint64) for column in zip(*sections, strict=True))
+        section = np.searchsorted(starts, addresses, side="right") - 1
+        behind = np.searchsorted(self.addresses, addresses, side="right")
+        nearest = self.addresses[np.maximum(behind, 1) - 1]
+        inside = (section >= 0) & (addresses < np.maximum.accumulate(ends)[section])
+        known = (behind > 0) & (inside | (nearest == addresses))
+        first = np.searchsorted(self.addresses, nearest)
+        offsets = addresses - nearest
+        symbols = np.where(known, first, -1)
+        if self.sizes is not None:
+            # Of several symbols at one place, the first whose bytes reach the address.
+            short = np.flatnonzero(known & (self.sizes[np.where(known, first, 0)] <= offsets))
+            candidate = first + 1
+            while len(short := short[candidate[short] < behind[short]]):
+                reaches = self.sizes[candidate[short]] > offsets[short]
+                symbols[short[reaches]] = candidate[short[reaches]]
+                short = short[~reaches]
+                candidate = candidate + 1
+        run = np.searchsorted(self.runs, addresses, side="right") - 1
+        of_runs = np.append(self.of_runs, 0)  # Before the first run, and without runs, nobody's.
+        return Places(symbols, np.where(known, offsets, 0).astype(np.uint64), np.where(known, of_runs[run], 0))
 
     @cached_property
     def _by_name(self) -> dict[bytes, list[int]]:
@@ -234,22 +268,3 @@ class Kallsyms:
         for index, name in enumerate(self.names):
             found.setdefault(name, []).append(index)
         return found
-
-
-def lookup(kallsyms: Kallsyms, queries: Sequence[str]) -> tuple[bytes, list[str]]:
-    """One line for each symbol found, and the queries that nothing was found for.
-
-    A query is a name or an address in hexadecimal; what could be either is a name if a symbol is called so, and also
-    if it has neither 0x nor a digit nor the length of an address (`add`). A name is answered with the lines of the
-    listing, an address with `address symbol+offset/size` and the modules of the byte.
-    """
-    lines: list[bytes] = []
-    missing = []
-    for query in queries:
-        if found := kallsyms.lookup(query):
-            lines.append(text((one.symbol for one in found), kallsyms.bits))
-        elif _ADDRESS.fullmatch(query) and (found := kallsyms.lookup(int(query, 16))):
-            lines += [place(one, kallsyms.bits) for one in found]
-        else:
-            missing.append(query)
-    return b"".join(lines), missing

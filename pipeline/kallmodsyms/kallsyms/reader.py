@@ -40,7 +40,12 @@ def read(path: str | os.PathLike[str]) -> Kallsyms:
 
     Raises InputError, naming table and offset, if they are missing or damaged.
     """
-    return _Decoder(elf.Elf(path)).decode()
+    return decode(elf.Elf(path))
+
+
+def decode(image: elf.Elf) -> Kallsyms:
+    """The tables in an image. Raises InputError as `read` does."""
+    return _Decoder(image).decode()
 
 
 class _Decoder:

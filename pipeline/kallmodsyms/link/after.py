@@ -26,18 +26,25 @@ def finish(exports: Exports, dialect: KallsymsDialect, link: LinkDialect, image:
         exports.say("BTFIDS", output)
         run([*exports.tool("RESOLVE_BTFIDS"), *(btf.ids_options() if link.btf_script else []), image])
     exports.say("NM", "System.map")
-    names = system_map(image, dialect)
-    if "BUILDTIME_TABLE_SORT" in config:
-        exports.say("SORTTAB", output)
-        _sort_tables(exports, image)
-    with Replaced(output, image):
-        postlink = f"arch/{exports.environment['SRCARCH']}/Makefile.postlink"
-        if (exports.tree / postlink).is_file():
-            exports.make(postlink, output)
-        files.write(f".{output}.d", _dependencies(exports, output))
-        if "VMLINUX_MAP" in config:
-            files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
-        files.write("System.map", names)
+    names = ".tmp_System.map"
+    files.write(names, system_map(image, dialect))
+    # sorttable of 6.1 looks into System.map for the places that ftrace patches.
+    with Replaced("System.map", names):
+        if "BUILDTIME_TABLE_SORT" in config:
+            exports.say("SORTTAB", output)
+            _sort_tables(exports, image)
+        with Replaced(output, image):
+            _after_naming(exports, output, image)
+
+
+def _after_naming(exports: Exports, output: str, image: str) -> None:
+    """What the tree does to the image `output`, which `image` was until now, once it has its name."""
+    postlink = f"arch/{exports.environment['SRCARCH']}/Makefile.postlink"
+    if (exports.tree / postlink).is_file():
+        exports.make(postlink, output)
+    files.write(f".{output}.d", _dependencies(exports, output))
+    if "VMLINUX_MAP" in exports.config:
+        files.write("vmlinux.map", files.read_bytes(f"{image}.map"))
 
 
 def system_map(image: str | os.PathLike[str], dialect: KallsymsDialect) -> bytes:

@@ -71,11 +71,16 @@ class Passes:
         files.write(self.path(NAMES.kept), files.read_bytes(self.path(NAMES.source(number))))
 
     def last(self, number: int) -> str:
-        """A copy of an image and its map, to go on with: the steps of a graph go by what a pass left."""
-        for name, suffix in ((NAMES.image(number), ""), (NAMES.map(number), ".map")):
-            shutil.copyfile(self.path(name), self.path(NAMES.last + suffix))
-        shutil.copymode(self.path(NAMES.image(number)), self.path(NAMES.last))
-        return NAMES.last
+        """The image that is to be vmlinux: that of pass `number`, of pass 1 a copy, which counts as pass 2, since the
+        steps of a graph go by what pass 1 left. Nothing stays of later passes of earlier builds.
+        """
+        final = max(number, 2)
+        for name in (NAMES.image, NAMES.map, NAMES.ranges):
+            if number < final and os.path.exists(self.path(name(number))):
+                shutil.copy(self.path(name(number)), self.path(name(final)))
+            for later in range(final + 1, MAXIMUM_LINKS + 1):
+                Path(self.path(name(later))).unlink(missing_ok=True)
+        return NAMES.image(final)
 
     def assemble(self, number: int) -> None:
         """The object with room for the tables of a pass, from its source."""

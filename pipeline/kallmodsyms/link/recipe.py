@@ -20,11 +20,6 @@ class Names:
         return f".tmp_vmlinux{number}"
 
     @property
-    def last(self) -> str:
-        """The image that gets its name, and with it what the tree does after the link."""
-        return ".tmp_vmlinux"
-
-    @property
     def kept(self) -> str:
         """Room for the tables of the last build, as assembler source."""
         return ".tmp_vmlinux.kallsyms.S"
