@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import sys
@@ -52,12 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our standard output went away (`| head`): that is its right, and nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return 1
     except OSError as error:
         # The disk is full, a file is gone, a place is forbidden: what the system says is what there is to say.
         print(f"kallmodsyms: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        _abandon_output()
         return 1
+
+
+def _abandon_output() -> None:
+    """Let what is still to be written to standard output go nowhere: Python would try once more, and complain."""
+    if sys.stdout is not None:
+        with contextlib.suppress(ValueError):  # there is none behind what a test puts there
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
