@@ -201,6 +201,14 @@ def test_a_terminal(listing):
     )
 
 
+@pytest.mark.parametrize("stream, what", [("<&-", "input"), (">&-", "output")])
+def test_a_stream_that_is_closed(listing, stream, what):
+    command = f"echo x | {sys.executable} -m kallmodsyms explain --from {listing} {stream}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "pipeline")}
+    done = subprocess.run(command, shell=True, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr.decode()) == (1, f"kallmodsyms: standard {what} is closed\n")
+
+
 def test_no_kernel():
     assert (
         run("--from", "/nowhere", status=1)[1] == "kallmodsyms: /nowhere: cannot be read: No such file or directory\n"

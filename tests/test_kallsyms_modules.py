@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, table
 
-from kallmodsyms import elf, forms, release, symbols
+from kallmodsyms import Kernel, elf, forms, questions, release, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import listing, owners, reader, select, sizes, tables
 from kallmodsyms.kallsyms.select import Options
@@ -521,7 +521,8 @@ def test_what_is_an_address_and_what_a_name(query, found):
         names=[b"low"], lists=((),), of_symbols=np.zeros(1, np.int64), runs=nothing, of_runs=nothing.astype(np.int64),
         has_modules=False, sections=((0, 0x10000),), objects={},
     )  # fmt: skip
-    assert listing.lookup(kallsyms, [query]) == ((b"", [query]) if found is None else (found, []))
+    [answer] = questions.answers(Kernel(kallsyms), [query])
+    assert answer.text(64).encode() == (found or b"")
 
 
 def test_lookup_of_names(tmp_path):

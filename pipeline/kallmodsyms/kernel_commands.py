@@ -337,6 +337,8 @@ def _explain(options: argparse.Namespace) -> None:
     from kallmodsyms.explain import Explainer
 
     source = _input("which text")
+    if sys.stdout is None:
+        raise InputError("standard output is closed")
     kernel = _kernel(options)
     more = _more(kernel, options.tree) if options.more else None
     explainer = Explainer(kernel, 0 if options.live else options.offset, more)
@@ -359,6 +361,8 @@ def _more(kernel: Kernel, tree: str | None) -> Callable[[int], str]:
 
 def _input(what: str) -> BinaryIO:
     """Standard input. Raises InputError if that is a terminal, where nobody means to write `what`."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed")
     if sys.stdin.isatty():
         raise InputError(f"standard input is a terminal: {what}?", cure="pipe a text into it, or put one there with <")
     return sys.stdin.buffer

@@ -23,8 +23,6 @@ from kallmodsyms import files
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import ModuleList
 
-_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|(?=[a-fA-F]*[0-9]|.{8})[0-9a-fA-F]+")
-
 
 class Row(NamedTuple):
     """A symbol as it is listed.
