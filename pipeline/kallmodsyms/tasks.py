@@ -7,6 +7,7 @@ its own.
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import sys
@@ -75,6 +76,8 @@ class Graph:
     def config(self) -> dict[str, Any]:
         """DOIT_CONFIG."""
         Reporter.graph = self
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # into a pipe, too: what ran is told although we are killed
         return {
             "dep_file": os.devnull,
             "backend": "json",
