@@ -507,6 +507,7 @@ def test_whole_map(tmp_path):
             OutputSection(".init.text.of_a_long_name", text + 69, text + 70, (text + 69, "_sinittext")),
         ],
         unattributed=[],
+        named=frozenset({"a.o", "fs/b.o"}),
     )
     assert ranges.text(linkmap) == (
         "0xffffffff81000000 0x0 _text\n"
