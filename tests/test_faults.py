@@ -37,11 +37,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def toy(whole, tmp_path):
-    """The same tree, and a build directory with nothing in it."""
-    toy = Toy.__new__(Toy)
-    toy.directory, toy.tree, toy.objdir = tmp_path, whole.tree, tmp_path / "objdir"
-    toy.environment = dict(whole.environment)
-    return toy
+    return whole.elsewhere(tmp_path)
 
 
 def start(toy, *words):

@@ -27,11 +27,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture
 def toy(plain, tmp_path):
-    """The same tree, and a build directory with nothing in it."""
-    toy = Toy.__new__(Toy)
-    toy.directory, toy.tree, toy.objdir = tmp_path, plain.tree, tmp_path / "objdir"
-    toy.environment = dict(plain.environment)
-    return toy
+    return plain.elsewhere(tmp_path)
 
 
 def compilations(toy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -25,6 +26,12 @@ class Toy:
         self.objdir = directory / "objdir"
         self.environment = dict(os.environ)
         shutil.copytree(ROOT / "toy_kernel", self.tree)
+
+    def elsewhere(self, directory: Path) -> Toy:
+        """The same tree, and a build directory with nothing in it."""
+        other = copy.copy(self)
+        other.directory, other.objdir, other.environment = directory, directory / "objdir", dict(self.environment)
+        return other
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "doit", *words, f"tree={self.tree}", f"objdir={self.objdir}"]

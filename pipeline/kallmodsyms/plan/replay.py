@@ -143,10 +143,7 @@ class Replay:
             written = ("vmlinux", "System.map")
             yield "vmlinux", Step("vmlinux", (), self._link, writes=written, follows=("make",), once=True)
             return
-        found = self._image()
-        if found is None:
-            yield "vmlinux", self._whole_link(words, tools)
-            return
+        before = ("make", _DIRECTORIES, "linker_script", "archive", *(f"compile:{target}" for target in self.objects))
 
         def sees() -> Iterator[tuple[str, str]]:
             yield from self._members()
@@ -154,7 +151,24 @@ class Replay:
             yield from tools()
             yield "file", f"{self.tree}/scripts/link-vmlinux.sh"
 
-        before = ("make", _DIRECTORIES, "linker_script", "archive", *(f"compile:{target}" for target in self.objects))
+        found = self._image()
+        if found is None:
+            yield (
+                "vmlinux",
+                Step(
+                    "vmlinux",
+                    words,
+                    self._link,
+                    reads=(THICK, "vmlinux.a"),
+                    writes=("vmlinux", "System.map"),
+                    sees=sees,
+                    wrote=self._stages_wrote,
+                    modules=("kallmodsyms.hook",),
+                    follows=before,
+                ),
+            )
+            return
+
         objects = {name for name in (*found.inputs, "vmlinux.o") if name.endswith(".o")}
         yield (
             "modpost",
@@ -198,25 +212,6 @@ class Replay:
             linked=lambda: () if "LD_DEAD_CODE_DATA_ELIMINATION" in config else tuple(self._members_of("vmlinux.a")),
             limit=chosen.unknown_text,
         )  # fmt: skip
-
-    def _whole_link(self, words: tuple[str, ...], tools: Callable[[], Iterable[tuple[str, str]]]) -> Step:
-        return Step(
-            "vmlinux",
-            words,
-            self._link,
-            reads=(THICK, "vmlinux.a"),
-            writes=("vmlinux", "System.map"),
-            sees=lambda: (*self._members(), *self._asked(), *tools(), ("file", f"{self.tree}/scripts/link-vmlinux.sh")),
-            wrote=self._stages_wrote,
-            modules=("kallmodsyms.hook",),
-            follows=(
-                "make",
-                _DIRECTORIES,
-                "linker_script",
-                "archive",
-                *(f"compile:{target}" for target in self.objects),
-            ),
-        )
 
     def times(self) -> Step:
         return Step("times", (), self._touch, follows=("vmlinux",))
