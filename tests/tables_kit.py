@@ -13,7 +13,7 @@ import numpy as np
 
 from kallmodsyms import files
 from kallmodsyms.kallsyms import assembly
-from kallmodsyms.kallsyms.tables import Tables
+from kallmodsyms.kallsyms.tables import Tables, layout
 from kallmodsyms.symbols import SymbolTable
 
 RODATA = 0x10000  # Where the tables of a test image are linked to, in the lower part of any address space.
@@ -50,16 +50,18 @@ def table(rows, target=NATIVE, sizes=True, executable=None):
     )
 
 
-def assemble(tables: Tables, directory: Path, target: Target = NATIVE, form: str = "blob") -> Path:
+def assemble(
+    tables: Tables, directory: Path, target: Target = NATIVE, form: str = "blob", laid_out: assembly.Layout = layout
+) -> Path:
     """The object file that the assembler makes of one form of the tables."""
     directory.mkdir(parents=True, exist_ok=True)
     output = directory / f"{form}.o"
     if form == "text":
         files.write(directory / "asm" / "bitsperlong.h", f"#define BITS_PER_LONG {target.bits}\n")
-        files.write(directory / "text.S", assembly.text(tables))
+        files.write(directory / "text.S", assembly.text(tables, laid_out))
         command = [f"{target.prefix}gcc", f"-I{directory}", "-c", "-o", output, directory / "text.S"]
     else:
-        text, data = assembly.blob(tables, str(directory / "tables.bin"))
+        text, data = assembly.blob(tables, str(directory / "tables.bin"), laid_out)
         files.write(directory / "tables.bin", data)
         files.write(directory / "blob.s", text)
         command = [f"{target.prefix}as", "-o", output, directory / "blob.s"]
@@ -85,9 +87,11 @@ def link(objects: list[Path], output: Path, text: int, target: Target = NATIVE) 
     return output
 
 
-def image(tables: Tables, directory: Path, target: Target = NATIVE, form: str = "blob") -> Path:
+def image(
+    tables: Tables, directory: Path, target: Target = NATIVE, form: str = "blob", laid_out: assembly.Layout = layout
+) -> Path:
     """An ELF file that holds the tables."""
-    return link([assemble(tables, directory, target, form)], directory / f"{form}.elf", tables.text, target)
+    return link([assemble(tables, directory, target, form, laid_out)], directory / f"{form}.elf", tables.text, target)
 
 
 def section(path: Path, name: str, prefix: str = "") -> bytes:

@@ -145,8 +145,10 @@ def _builtin_ranges(options: argparse.Namespace) -> None:
 def _tables(options: argparse.Namespace) -> None:
     from kallmodsyms import release
     from kallmodsyms.kallsyms import assembly, select
+    from kallmodsyms.kallsyms.tables import layout
     from kallmodsyms.link import tables
     from kallmodsyms.linkmap import ranges
+    from kallmodsyms.series import source
 
     dialect = release.kallsyms_dialect(options.tree)
     chosen = select.Options(
@@ -155,21 +157,26 @@ def _tables(options: argparse.Namespace) -> None:
         base_relative=options.base_relative or dialect.base_relative,
         lto_clang=options.lto_clang,
         objects=options.objects,
-        sizes=options.sizes,
+        sizes=options.sizes or ("dense" if options.encoding == "series" else "compact"),
     )
     contents = tables.Contents(chosen, dialect, options.thick)
-    made = tables.of_image(options.symbols, ranges.parse(options.ranges), contents)
+    found = ranges.parse(options.ranges)
+    if options.encoding == "series":
+        made, modules = source.build(options.symbols, found, contents)
+        laid_out = source.layout(modules)
+    else:
+        made, laid_out = tables.of_image(options.symbols, found, contents), layout
     errors.warn(made.warnings)
     if options.format == "text":
-        _deliver(options, assembly.text(made))
+        _deliver(options, assembly.text(made, laid_out))
         return
     if options.output in (None, "-"):
         raise InputError(
             "--format=incbin writes two files", cure="say where with -o FILE.s; the binary goes to FILE.s.bin"
         )
-    source, data = assembly.blob(made, f"{options.output}.bin")
+    text, data = assembly.blob(made, f"{options.output}.bin", laid_out)
     files.deliver(f"{options.output}.bin", data)
-    files.deliver(options.output, source)
+    files.deliver(options.output, text)
 
 
 def _link(options: argparse.Namespace) -> None:
@@ -270,12 +277,12 @@ def _parser() -> argparse.ArgumentParser:
             help="the map of the `ld -r` that made vmlinux.o, where there is one",
         )
 
-    def sizes_option(sub: argparse.ArgumentParser) -> None:
+    def sizes_option(sub: argparse.ArgumentParser, default: str | None = "compact", of: str = "compact") -> None:
         sub.add_argument(
             "--sizes",
             choices=SIZES,
-            default="compact",
-            help="how symbol sizes are stored (default: compact)",
+            default=default,
+            help=f"how symbol sizes are stored (default: {of})",
         )
 
     def objects_option(sub: argparse.ArgumentParser) -> None:
@@ -363,7 +370,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--tree", help="take over what this kernel tree's scripts/kallsyms does differently from Linux 6.1"
     )
-    sizes_option(sub)
+    sub.add_argument(
+        "--encoding",
+        choices=("ours", "series"),
+        default="ours",
+        help="series: as version 7 of the patch series has it, for a kernel that is patched with that",
+    )
+    sizes_option(sub, None, "compact; dense with --encoding series, which has no compact ones")
 
     sub = command(
         "link",

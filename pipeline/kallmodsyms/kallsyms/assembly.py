@@ -7,7 +7,7 @@ takes 0.7 s to read the text, and a few milliseconds to copy the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -27,10 +27,13 @@ _HEADER = """\
 #endif
 \t.section .rodata, "a"
 """
+Layout = Callable[[Tables], Iterator[Table]]
+"""Gives the tables in the order of the output: `tables.layout`, or the series' (kallmodsyms.series.source)."""
+
 _BYTES = {"byte": 1, "short": 2, "long": 4, "distance": 4}
 
 
-def text(tables: Tables) -> bytes:
+def text(tables: Tables, laid_out: Layout = layout) -> bytes:
     """The tables as scripts/kallsyms writes them (assembler with preprocessor directives), ours after the kernel's."""
     out = [_HEADER.encode()] if tables.dialect.alignment is None else [b'\t.section .rodata, "a"\n']
     comments = (
@@ -38,7 +41,7 @@ def text(tables: Tables) -> bytes:
         if tables.dialect.comments
         else None
     )
-    for table in layout(tables):
+    for table in laid_out(tables):
         align = b"ALGN" if tables.dialect.alignment is None else b".balign %d" % _alignment(tables, table)
         out.append(b".globl %b\n\t%b\n%b:\n" % (table.label.encode(), align, table.label.encode()))
         rows = _rows(tables, table)
@@ -53,6 +56,8 @@ def text(tables: Tables) -> bytes:
 
 
 def _rows(tables: Tables, table: Table) -> Iterable[bytes]:
+    if table.rows is not None:
+        return table.rows
     values = table.values.tolist()
     match table.label:
         case "kallsyms_names":
@@ -104,13 +109,13 @@ def _from_text(address: int, text_address: int) -> bytes:
     return b"_text %b %b" % (sign, _hex(abs(address - text_address)))
 
 
-def room(tables: Tables) -> str:
+def room(tables: Tables, laid_out: Layout = layout) -> str:
     """Labels and space for the tables, as assembler text without preprocessor directives: an image is linked with it,
     and the tables are filled in where it lies. The only numbers are sizes, and addresses, which the linker fills in.
     """
     word = tables.bits // 8
     lines = ['\t.section .rodata, "a"']
-    for table in layout(tables):
+    for table in laid_out(tables):
         lines += [f".globl {table.label}", f"\t.balign {_alignment(tables, table)}", f"{table.label}:"]
         if table.kind == "address":
             lines += [_without_macros(tables, row).decode() for row in _rows(tables, table)]
@@ -119,7 +124,7 @@ def room(tables: Tables) -> str:
     return "\n".join(lines) + "\n"
 
 
-def blob(tables: Tables, path: str) -> tuple[str, bytes]:
+def blob(tables: Tables, path: str, laid_out: Layout = layout) -> tuple[str, bytes]:
     """The tables as assembler text without preprocessor directives, and the contents of the file that it includes.
 
     path: what the text calls that file
@@ -131,7 +136,7 @@ def blob(tables: Tables, path: str) -> tuple[str, bytes]:
             "the byte order of the image is not known from the text of nm", cure="take the symbols from the ELF file"
         )
     lines, parts, size = ['\t.section .rodata, "a"'], [], 0
-    for table in layout(tables):
+    for table in laid_out(tables):
         lines += [f".globl {table.label}", f"\t.balign {_alignment(tables, table)}", f"{table.label}:"]
         if table.kind in ("address", "distance"):
             lines += [_without_macros(tables, row).decode() for row in _rows(tables, table)]

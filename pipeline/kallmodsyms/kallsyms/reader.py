@@ -3,6 +3,10 @@
 Reads what `tables` writes and what the kernel's own builds have written since 4.6, in any word size and byte order,
 with or without module tables and sizes. The file needs its symbol table, which says where the tables are.
 
+Module tables without exceptions are the patch series' of 2021, and are read as its kernel reads them
+(get_builtin_module_idx in kernel/kallsyms.c of version 7): whatever kind of symbol lies behind the start of an entry
+has its modules, and the last entry is the end.
+
 How the addresses are encoded is not recorded anywhere, but follows from the labels and the numbers:
 
     kallsyms_addresses                      each address as a word
@@ -258,14 +262,18 @@ class _Decoder:
         else:
             label, size = "kallsyms_module_addresses", self.image.bits // 8
             starts = self.array(label, runs, size)
-        if np.any(starts[1:] <= starts[:-1]):
-            at = int(np.argmax(starts[1:] <= starts[:-1])) + 1
+        series = "kallsyms_num_module_exceptions" not in self.labels
+        late = starts[1:] < starts[:-1] if series else starts[1:] <= starts[:-1]
+        if np.any(late):
+            at = int(np.argmax(late)) + 1
             raise self.fail(label, at * size, f"run {at} begins no later than the one before it")
-        if runs and int(values[-1]):
+        if series:
+            values[-1:] = 0  # its reader takes the last one for the end, whatever it says
+        elif runs and int(values[-1]):
             raise self.fail("kallsyms_modules", 4 * (runs - 1), "the last run has modules, where the end should be")
         exceptions = self.pairs("kallsyms_module_exceptions", "kallsyms_num_module_exceptions", len(addresses))
         lists, numbers = self.module_lists(values.tolist(), "kallsyms_modules", 4)
-        text = np.isin(np.frombuffer(types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8))
+        text = np.isin(np.frombuffer(types, np.uint8), np.frombuffer(TEXT_LETTERS, np.uint8)) | series
         run = np.searchsorted(starts, addresses, side="right") - 1
         owned = np.flatnonzero(text & (run >= 0))
         of_runs = np.array(numbers, np.int64)

@@ -103,12 +103,14 @@ class Table:
         "address" (a word that is a link-time address, and is written relative to `_text`), or "distance" (a link-time
         address too, but what is written, in 4 bytes, is how far it is from the entry itself)
     absolute: which addresses are not written in that way
+    rows: the lines of the text form, where they are not what the kind says
     """
 
     label: str
     kind: str
     values: NDArray[np.unsignedinteger]
     absolute: NDArray[np.bool_] | None = None
+    rows: tuple[bytes, ...] | None = None
 
 
 def build(
@@ -251,9 +253,9 @@ def layout(tables: Tables) -> Iterator[Table]:
     for column, shift in enumerate((16, 8, 0)):
         sequence[:, column] = names.sequence >> shift & 0xFF
     base = {
-        "kallsyms_addresses": [_addresses(tables, "kallsyms", tables.addresses, tables.absolute)],
+        "kallsyms_addresses": [address_table(tables, "kallsyms", tables.addresses, tables.absolute)],
         "kallsyms_relative_base": [],
-        "kallsyms_num_syms": [_number("kallsyms_num_syms", count)],
+        "kallsyms_num_syms": [number_table("kallsyms_num_syms", count)],
         "kallsyms_names": [Table("kallsyms_names", "byte", names.coded)],
         "kallsyms_markers": [Table("kallsyms_markers", "long", names.starts[:count:MARKER_SPAN].astype(np.uint32))],
         "kallsyms_seqs_of_names": [Table("kallsyms_seqs_of_names", "byte", sequence.ravel())],
@@ -267,35 +269,36 @@ def layout(tables: Tables) -> Iterator[Table]:
     for label in tables.dialect.labels:
         yield from base[label]
     if tables.sizes is not None or tables.modules is not None:
-        yield _number("kallsyms_names_len", len(names.coded))
-        yield _number("kallsyms_token_table_len", len(token_table))
+        yield number_table("kallsyms_names_len", len(names.coded))
+        yield number_table("kallsyms_token_table_len", len(token_table))
     if tables.compact is not None:
         yield Table("kallsyms_size_codes", "byte", tables.compact.codes)
         yield Table("kallsyms_size_markers", "long", tables.compact.markers)
-        yield _number("kallsyms_size_codes_len", len(tables.compact.codes))
+        yield number_table("kallsyms_size_codes_len", len(tables.compact.codes))
     elif tables.sizes is not None:
         yield Table("kallsyms_sizes", "word", tables.sizes)
     if tables.modules is not None:
         modules = tables.modules
-        yield _addresses(tables, "kallsyms_module", modules.starts, np.zeros(len(modules.starts), np.bool_))
+        yield address_table(tables, "kallsyms_module", modules.starts, np.zeros(len(modules.starts), np.bool_))
         yield Table("kallsyms_modules", "long", modules.values)
-        yield _number("kallsyms_num_modules", len(modules.values))
+        yield number_table("kallsyms_num_modules", len(modules.values))
         yield Table("kallsyms_module_names", "byte", np.frombuffer(modules.names, np.uint8))
-        yield _number("kallsyms_module_names_len", len(modules.names))
+        yield number_table("kallsyms_module_names_len", len(modules.names))
         yield Table("kallsyms_module_exceptions", "long", modules.exceptions.ravel())
-        yield _number("kallsyms_num_module_exceptions", len(modules.exceptions))
+        yield number_table("kallsyms_num_module_exceptions", len(modules.exceptions))
         if modules.objects is not None:
             yield Table("kallsyms_objects", "long", modules.objects.ravel())
-            yield _number("kallsyms_num_objects", len(modules.objects))
+            yield number_table("kallsyms_num_objects", len(modules.objects))
             yield Table("kallsyms_object_names", "byte", np.frombuffer(modules.object_names, np.uint8))
-            yield _number("kallsyms_object_names_len", len(modules.object_names))
+            yield number_table("kallsyms_object_names_len", len(modules.object_names))
 
 
-def _number(label: str, value: int) -> Table:
+def number_table(label: str, value: int) -> Table:
+    """A table of one 32-bit number."""
     return Table(label, "long", np.array([value], np.uint32))
 
 
-def _addresses(tables: Tables, prefix: str, addresses: NDArray[np.uint64], absolute: NDArray[np.bool_]) -> Table:
+def address_table(tables: Tables, prefix: str, addresses: NDArray[np.uint64], absolute: NDArray[np.bool_]) -> Table:
     """Addresses as the configuration wants them.
 
     Offsets from the base are unsigned. But where per-CPU symbols stay absolute, these are positive and the others count
