@@ -62,6 +62,28 @@ def test_paths_start_where_the_user_stands(root):
     assert made.tree == root / "here/tree" and made.objdir.resolve() == root / "out" and made.config == root / "seed"
 
 
+def test_a_profile_by_name(root):
+    """The file itself, config/NAME.yaml where the user stands, ours; paths in it start beside that config/."""
+    here, ours = root / "here", root / "ours"
+    for place in (here, ours):
+        (place / "config").mkdir(parents=True)
+        (place / "tree").mkdir()
+        (place / "tree/Makefile").touch()
+        (place / "seed").touch()
+        (place / "config/toy.yaml").write_text(GOOD)
+    (ours / "config/small.yaml").write_text(GOOD)
+    found = [profile.chosen(words, here, ours) for words in ({}, {"profile": "small"}, {"profile": "config/toy.yaml"})]
+    assert [made.tree for made in found] == [here / "tree", ours / "tree", here / "tree"]
+    assert {made.objdir for made in found} == {here / "out"}
+    (here / "config/toy.yaml").unlink()
+    assert profile.chosen({}, here, ours).config == ours / "seed"
+    (here / "small").write_text(GOOD.replace("out", "other"))
+    assert profile.chosen({"profile": "small"}, here, ours).objdir == here / "other"
+    with pytest.raises(InputError) as caught:
+        profile.chosen({"profile": "large"}, here, ours)
+    assert str(caught.value) == "there is no profile large\n  name a file, or one of: small toy"
+
+
 def test_make_is_probed(root):
     assert not load(root, GOOD).has_make
     (root / "tree/scripts").mkdir()

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kallmodsyms import errors, files, kernel_commands
 from kallmodsyms.errors import InputError
@@ -190,14 +190,32 @@ def _link(options: argparse.Namespace) -> None:
     )
 
 
+def _build(options: argparse.Namespace) -> int:
+    if options.words[:1] in (["-h"], ["--help"]):  # the words are doit's, options too
+        options.show_help()
+        return 0
+    from kallmodsyms import tasks
+
+    return tasks.build(options.words)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from kallmodsyms import shipped, tasks
+
+    shipped.unpack(Path(options.directory))
+    os.chdir(options.directory)
+    return tasks.build([])
+
+
 def _why(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from kallmodsyms import profile, why
     from kallmodsyms.plan import Steps
 
-    words = dict(options.words)
-    chosen = profile.load(words.pop("profile", profile.DEFAULT), Path.cwd(), words)
+    chosen = profile.chosen(dict(options.words), Path.cwd())
     reason = why.answer(Steps(chosen, keep=False), options.what)
     print(f"{options.what}: {reason or 'up to date'}")
     return 1 if reason else 0
@@ -236,7 +254,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", prog=parser.prog, metavar="COMMAND", required=True)
 
     def command(
-        name: str, run: Callable[[argparse.Namespace], int | None], summary: str, example: str, output: bool = True
+        name: str,
+        run: Callable[[argparse.Namespace], int | None],
+        summary: str,
+        example: str,
+        output: bool = True,
+        **more: Any,
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
@@ -244,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
             description=summary[0].upper() + summary[1:] + ".",
             epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
             formatter_class=_Help,
+            **more,
         )
         sub.set_defaults(run=run, wrong=sub.error)
         if output:
@@ -410,6 +434,32 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     kernel_commands.declare(command, _deliver)
+
+    sub = command(
+        "build",
+        _build,
+        "what doit does with our dodo.py: builds the toy kernel, or with profile= and tree= a real one",
+        "kallmodsyms build profile=linux-small tree=linux-6.1 objdir=build\nkallmodsyms build list --all",
+        output=False,
+        prefix_chars="\0",
+        add_help=False,
+    )
+    sub.add_argument(
+        "words",
+        nargs=argparse.REMAINDER,
+        metavar="WORD",
+        help="a word of doit's: a task, -n 2, list, info, clean, help; or KEY=VALUE, where profile=toy is the default",
+    )
+    sub.set_defaults(show_help=sub.print_help)
+
+    sub = command(
+        "demo",
+        _demo,
+        "the toy kernel: unpacked into a directory, and built there",
+        "kallmodsyms demo toy && cd toy && build/toy/vmlinux kallmodsyms",
+        output=False,
+    )
+    sub.add_argument("directory", metavar="DIR", help="made when missing; gets dodo.py, config/, toy_kernel/, build/")
 
     sub = command(
         "why",

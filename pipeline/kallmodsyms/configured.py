@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from kallmodsyms import kbuild, kconfig
+from kallmodsyms import kbuild, kconfig, names, shipped
 from kallmodsyms.commands import Answers
 from kallmodsyms.errors import InputError
 from kallmodsyms.facts import Value, World
@@ -71,12 +71,13 @@ class Configured:
         for place, what in ((self.tree, "source tree"), (self.objdir, "build directory")):
             if not place.is_dir():
                 raise InputError(f"is no directory; it should be the {what}", path=place)
-        odd = re.search(r"""[\s'"$\\]""", os.path.realpath(self.tree))
+        odd = names.beyond_makefiles(os.path.realpath(self.tree))
         if odd is not None:
+            ours = self.tree == shipped.ROOT / "toy_kernel"
             raise InputError(
-                f"the path of the source tree has {odd[0]!r} in it, which makefiles take for something else",
+                f"the path of the source tree has {odd!r} in it, which makefiles take for something else",
                 path=self.tree,
-                cure="move the tree to a place without",
+                cure="`kallmodsyms demo DIR` puts it elsewhere" if ours else "move the tree to a place without",
             )
         self.arch = arch or os.environ.get("ARCH") or host_arch()
         self.variables = dict(variables or {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Protocol
 
 FOLDER = ".kallmodsyms"
@@ -47,3 +49,13 @@ def module_name(path: str) -> str:
     ('snd_hda_intel', 'ext4')
     """
     return path.rpartition("/")[2].removesuffix(".o").replace("-", "_")
+
+
+def beyond_makefiles(path: str | os.PathLike[str]) -> str | None:
+    """The first character of a path that makefiles take for something else; None if they can name it.
+
+    >>> beyond_makefiles("/home/me/linux 6.1"), beyond_makefiles("/usr/src/linux-6.1")
+    (' ', None)
+    """
+    odd = re.search(r"""[\s'"$\\]""", os.fspath(path))
+    return odd[0] if odd else None

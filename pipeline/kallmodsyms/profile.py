@@ -1,7 +1,7 @@
 """What to build, from where, into where: a `config/*.yaml` file and `key=value` overrides in; a checked `Profile` out.
 
 tree: toy_kernel                    # relative to the repository (where dodo.py is), or absolute
-objdir: build/toy
+objdir: build/toy                   # relative to where the user stands
 arch: x86
 config: toy_kernel/arch/x86/configs/defconfig
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from kallmodsyms import files
+from kallmodsyms import files, shipped
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import SIZES
 
@@ -82,8 +82,29 @@ class Profile:
         return (self.tree / "scripts" / "Makefile.build").is_file()
 
 
-DEFAULT = "config/toy.yaml"
+DEFAULT = "toy"
 _KEYS = [field.name for field in dataclasses.fields(Profile) if field.name != "path"]
+
+
+def chosen(words: Mapping[str, str], here: Path, root: Path = shipped.ROOT) -> Profile:
+    """The profile that the `key=value` words of a command line ask for.
+
+    profile: a file, or the name of one: NAME is `config/NAME.yaml`, of `here` or else of `root`. Without it: toy
+    root: where dodo.py and config/ are. Relative paths in a profile start there if it is one of these; else at `here`
+
+    Raises InputError as `load` does, and for a name of no profile.
+    """
+    words = dict(words)
+    name = words.pop("profile", DEFAULT)
+    path = here / os.path.expanduser(name)
+    if "/" not in name and not path.is_file():
+        places = [place / "config" for place in (here, root)]
+        path = next((place / f"{name}.yaml" for place in places if (place / f"{name}.yaml").is_file()), path)
+        if not path.is_file():
+            names = sorted({file.stem for place in places for file in place.glob("*.yaml")})
+            raise InputError(f"there is no profile {name}", cure=f"name a file, or one of: {' '.join(names)}")
+    ours = path.resolve().is_relative_to(root.resolve())
+    return load(path, root if ours else here, words, here)
 
 
 def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str], here: Path | None = None) -> Profile:
@@ -92,7 +113,7 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str],
     root: the directory that relative paths start from
     overrides: `key=value` words of the command line; a key that no profile has is a make variable where it is in upper
         case
-    here: where relative paths in `overrides` start, if not at `root`
+    here: where relative paths in `overrides`, and a relative objdir, start, if not at `root`
 
     Raises InputError naming the file and, where it can, the line: unknown or missing key, wrong type, absent tree or
         tool.
@@ -102,7 +123,7 @@ def load(path: str | os.PathLike[str], root: Path, overrides: Mapping[str, str],
     profile = Profile(
         path=root / path,
         tree=found.path("tree"),
-        objdir=found.path("objdir"),
+        objdir=found.here / os.path.expanduser(found.text("objdir")),
         arch=found.text("arch"),
         config=found.path("config"),
         base=found.text("base", "defconfig"),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import inspect
 import io
-import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from doit.exceptions import InvalidDodoFile, TaskFailed
 from doit.reporter import ConsoleReporter
 
-from kallmodsyms import depfile, errors, files, profile, turn, why
+from kallmodsyms import depfile, errors, files, profile, shipped, turn, why
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
 from kallmodsyms.plan.image import LISTING
@@ -27,6 +26,16 @@ from kallmodsyms.step import Plan, Step
 
 _LOOKING = ("list", "info", "help", "tabcompletion")
 """Commands of doit that build nothing."""
+
+
+def build(words: Sequence[str]) -> int:
+    """What doit does when it is given these words and the dodo.py that comes with the package; its exit status."""
+    from doit.doit_cmd import DoitMain
+
+    sys.argv[1:] = words
+    main = DoitMain(config_filenames=(), extra_config={"GLOBAL": {"dodoFile": str(shipped.DODO)}})
+    main.BIN_NAME = "kallmodsyms build"
+    return int(main.run(list(words)) or 0)
 
 
 def graph(dodo: str) -> Graph:
@@ -37,10 +46,8 @@ def graph(dodo: str) -> Graph:
     # doit.get_var wants names; a word that nobody asks for must not pass in silence.
     words = dict(doit_cmd._CMDLINE_VARS or {})
     asked = [word for word in sys.argv[1:] if word[:1] != "-" and "=" not in word]
-    repository, here = Path(dodo).resolve().parent, Path(get_initial_workdir())
-    path = here / words.pop("profile") if "profile" in words else repository / profile.DEFAULT
     try:
-        chosen = profile.load(path, repository, words, here)
+        chosen = profile.chosen(words, Path(get_initial_workdir()), Path(dodo).resolve().parent)
         if asked[:1] not in ([command] for command in _LOOKING):
             turn.take(chosen.objdir)
         steps = Steps(chosen)
@@ -79,9 +86,9 @@ class Graph:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # into a pipe, too: what ran is told although we are killed
         return {
-            "dep_file": os.devnull,
-            "backend": "json",
-            "codec_cls": Forgetful,
+            # doit keeps nothing: the ledger has the records, and would not agree with a second one.
+            "dep_file": ":memory:",
+            "backend": "sqlite3",
             "reporter": Reporter,
             "default_tasks": self.default,
             "verbosity": 2,
@@ -166,18 +173,6 @@ class Removal:
 
     def __repr__(self) -> str:
         return f" remove {' '.join(self.step.writes)}"  # of which doit leaves the first character out
-
-
-class Forgetful:
-    """How doit's own records are stored: not at all. The ledger has them, and would not agree with a second one."""
-
-    @staticmethod
-    def encode(data: object) -> str:
-        return ""
-
-    @staticmethod
-    def decode(data: str) -> dict[str, Any]:
-        return {}
 
 
 class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types

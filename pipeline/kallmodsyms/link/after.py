@@ -8,10 +8,11 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from kallmodsyms import files, release, symbols
+from kallmodsyms import files, provider, release, symbols
 from kallmodsyms.kallsyms import select
 from kallmodsyms.link import btf
 from kallmodsyms.link.exports import Exports
+from kallmodsyms.names import beyond_makefiles
 from kallmodsyms.programs import run
 from kallmodsyms.release import KallsymsDialect, LinkDialect
 
@@ -63,9 +64,12 @@ def _sort_tables(exports: Exports, image: str) -> None:
 
 
 def _dependencies(exports: Exports, output: str) -> str:
-    """For fixdep: what the image depends on besides its prerequisites: the tree's script, the program in its place."""
+    """For fixdep: what the image depends on besides its prerequisites: the tree's script, the program in its place.
+
+    That is left out where fixdep could not read its path, which has no way to write a blank.
+    """
     package = Path(__file__).parents[1]
-    own = (path for path in package.rglob("*") if path.suffix in (".py", ".c", ".h") or path.name == "Makefile")
+    own = [] if beyond_makefiles(package) else [*package.rglob("*.py"), *provider.SOURCES.iterdir()]
     return " \\\n ".join([f"{output}: {exports.tree}/scripts/link-vmlinux.sh", *sorted(map(str, own))]) + "\n"
 
 
