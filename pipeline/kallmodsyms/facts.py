@@ -7,7 +7,7 @@
     folder        a directory                 digest of its names, sizes and times; None where there is none
     names         a directory                 digest of its names alone, without what editors leave
     environment   a variable's name           its value; None where it is not set
-    settings      "environment"               all of these, but for those that only say where a user sits
+    settings      "environment"               all of these, but for those that say where a user sits or what to show
     code          files of this package       digest of the content of each, in order
 
 Who knows more adds kinds in a world of its own (a `variable` of a makefile, a `symbol` of a configuration). Relative
@@ -53,7 +53,10 @@ _FREE = ("variable", "symbol", "environment", "configuration")
 _PACKAGE = os.path.dirname(__file__)
 NOISE = re.compile(r"\..*|.*~|.*\.(?:orig|rej)")
 """Names of files that editors and patch leave beside others."""
-_SEAT = re.compile(r"_|PWD|OLDPWD|SHLVL|TERM.*|COLUMNS|LINES|LS_COLORS|DISPLAY|(SSH|XDG|DBUS|TMUX|PYTEST)_?.*|WINDOWID")
+_SEAT = re.compile(
+    r"_|PWD|OLDPWD|SHLVL|TERM.*|COLUMNS|LINES|LS_COLORS|DISPLAY|(SSH|XDG|DBUS|TMUX|PYTEST)_?.*|WINDOWID"
+    r"|NO_COLOR|KBUILD_VERBOSE|quiet|Q"
+)
 _PATIENCE = 30
 """Milliseconds, more than a tick of any kernel takes."""
 

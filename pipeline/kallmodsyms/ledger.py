@@ -7,6 +7,7 @@ by number.
     ("words", word, ...)                    likewise
     ("files", (name, identity), ...)        stat data of files that need not be read again
     ("steps", (name, sum of the words, words, reads, writes, result), ...)
+    ("times", (name, seconds), ...)         how long a step ran, the last time; nothing follows from it
     ("forget", name, ...)                   steps
 """
 
@@ -54,7 +55,7 @@ class Record(NamedTuple):
 
 class Done(NamedTuple):
     """A step that is done, on its way into the ledger. `words`, `reads`, `writes` and `result` as in `Record`, in
-    full.
+    full; `took` the seconds that it ran, where somebody looked at a clock.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Done(NamedTuple):
     reads: Iterable[Fact]
     writes: Iterable[Fact] = ()
     result: bytes | None = None
+    took: float | None = None
 
 
 class Numbers(dict[T, int]):
@@ -92,6 +94,7 @@ class Ledger(Journal):
     files: the files that were looked at
     world: what steps see, unless they say otherwise
     steps: the last record of each step, as `record` reads it
+    times: the seconds that a step ran, the last time
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Ledger(Journal):
         self.files = facts.Files(objdir, clock)
         self.world = World(self.files)
         self.steps: dict[str, tuple[Any, ...]] = {}
+        self.times: dict[str, float] = {}
         self._facts: list[Seen] = []
         self._words: list[str] = []
         self._fact_numbers: Numbers[Seen] | None = None
@@ -223,6 +227,7 @@ class Ledger(Journal):
         self._dead = 0
         self._begun += 1
         self.steps.clear()
+        self.times.clear()
         self.files.writes += 1  # so that nobody goes by the old numbers
 
     def keep(self, bodies: Iterable[Body]) -> None:
@@ -242,9 +247,12 @@ class Ledger(Journal):
                 self._words += rest
             elif kind == "files":
                 self.files.identities.update(rest)
+            elif kind == "times":
+                self.times.update(rest)
             elif kind == "forget":
                 for name in rest:
                     self.steps.pop(name, None)
+                    self.times.pop(name, None)
 
     def _bodies(self, done: Sequence[Done], forgotten: Sequence[str]) -> list[Body]:
         """The records that say all this, numbered to come next."""
@@ -264,6 +272,7 @@ class Ledger(Journal):
             ("files", *((name, tuple(self.files.identities[name])) for name in learned)),
             ("forget", *forgotten),
             ("steps", *steps),
+            ("times", *((one.name, round(one.took, 3)) for one in done if one.took is not None)),
         ]
         return [body for body in bodies if len(body) > 1]
 
@@ -275,7 +284,7 @@ class Ledger(Journal):
             record = self.record(name)
             assert record is not None
             words = [self._words[number] for number in array("I", record.words)]
-            done.append(Done(name, words, self.reads(name), self.writes(name), result))
+            done.append(Done(name, words, self.reads(name), self.writes(name), result, self.times.get(name)))
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         tree, objdir = self._place
         fresh = Ledger(temporary, tree, objdir)

@@ -11,6 +11,7 @@ step that fails leaves no record: the last good one stays, and holds if everythi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,10 +85,12 @@ class Builder:
         self.ledger.refresh()  # under `doit -n` another process decided that this runs
         start = files.start(step.reads)
         seen = self._declared(step)
+        begun = time.monotonic()
         try:
             found = list(step.run() or ())
         finally:
             world.forget(*(() if step.always or step.wrote else step.writes))
+        took = time.monotonic() - begun
         for one in found:
             key = (one[0], one[1])
             if isinstance(one, Fact):
@@ -96,7 +99,7 @@ class Builder:
                 seen[key] = world.look(*key)
         for kind, name in self._changed_since(start, seen, step.writes):
             seen[kind, name] = CHANGED
-        self._keep(step, seen)
+        self._keep(step, seen, took)
 
     def _changed_since(
         self, start: int | None, seen: Mapping[tuple[str, str], Value], written: Iterable[str] = ()
@@ -135,11 +138,11 @@ class Builder:
             declared.append(("code", code.files_of(*step.modules)))
         return {key: self.world.look(*key) for key in declared}
 
-    def _keep(self, step: Step, seen: Mapping[tuple[str, str], Value]) -> None:
+    def _keep(self, step: Step, seen: Mapping[tuple[str, str], Value], took: float | None = None) -> None:
         reads = [Fact(*key, value) for key, value in seen.items()]
         made = [*(("file", name) for name in step.writes), *(step.wrote() if step.wrote else ())]
         writes = [Fact(*key, self.world.look(*key)) for key in dict.fromkeys(made)]
-        self.ledger.append([Done(step.name, step.identity, reads, writes)])
+        self.ledger.append([Done(step.name, step.identity, reads, writes, took=took)])
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The task graph: steps in, doit tasks out. Nothing but this file and dodo.py knows doit.
+"""The task graph: steps in, doit tasks out. Nothing but this file, reporter.py and dodo.py knows doit.
 
 doit orders the tasks and runs them; whether one must run the ledger alone decides (`step`), and doit keeps nothing of
 its own.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import io
-import re
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,12 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from doit.exceptions import InvalidDodoFile, TaskFailed
-from doit.reporter import ConsoleReporter
 
-from kallmodsyms import depfile, errors, files, profile, shipped, turn, why
+from kallmodsyms import depfile, errors, profile, said, shipped, turn, why
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
-from kallmodsyms.plan.image import LISTING
+from kallmodsyms.reporter import Reported, Reporter
 from kallmodsyms.step import Plan, Step
 
 _LOOKING = ("list", "info", "help", "tabcompletion")
@@ -47,14 +46,16 @@ def graph(dodo: str) -> Graph:
     words = dict(doit_cmd._CMDLINE_VARS or {})
     asked = [word for word in sys.argv[1:] if word[:1] != "-" and "=" not in word]
     try:
+        shown = said.Shown.of(words)
         chosen = profile.chosen(words, Path(get_initial_workdir()), Path(dodo).resolve().parent)
+        os.environ.update(shown.for_make())
         if asked[:1] not in ([command] for command in _LOOKING):
             turn.take(chosen.objdir)
         steps = Steps(chosen)
         if asked[:1] == ["info"]:
             for name in asked[1:]:  # doit itself would go on, and stumble
                 why.known(name, [*steps.plan.steps, *steps.kinds])
-        return Graph(steps, chosen)
+        return Graph(steps, chosen, shown)
     except InputError as error:
         raise InvalidDodoFile(str(error)) from None
     except OSError as error:
@@ -62,10 +63,11 @@ def graph(dodo: str) -> Graph:
 
 
 class Graph:
-    """The tasks of one profile."""
+    """The tasks of one profile. `shown`: what somebody wants to see of them."""
 
-    def __init__(self, steps: Steps, chosen: profile.Profile) -> None:
-        self.steps = steps
+    def __init__(self, steps: Steps, chosen: profile.Profile, shown: said.Shown) -> None:
+        self.steps, self.shown = steps, shown
+        self.asked: dict[str, Asked] = {}
         self.objdir = chosen.objdir
         self.default = [name for name in steps.default if name in steps.kinds]
         self._said: set[str] = set()
@@ -82,7 +84,7 @@ class Graph:
 
     def config(self) -> dict[str, Any]:
         """DOIT_CONFIG."""
-        Reporter.graph = self
+        Reporter.of = Reported(self.steps, self.shown, self.warn, lambda name: self.asked[name].reason)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # into a pipe, too: what ran is told although we are killed
         return {
@@ -112,28 +114,14 @@ class Graph:
 
     def _task(self, step: Step) -> dict[str, Any]:
         plan = self.steps.plan
+        asked = self.asked[step.name] = Asked(plan, step.name)
         return {
             "actions": [(_perform, [plan, step.name])],
             "targets": [str(self.objdir / path) for path in step.writes],
             "task_dep": [*plan.before(step), *(name for name in step.after if name in plan.steps)],
-            "uptodate": [Asked(plan, step.name)],
+            "uptodate": [asked],
             "clean": [(Removal(self.objdir, step),)] if not step.kept else [],
         }
-
-    def summary(self) -> str:
-        """What was built, and where."""
-        listing = self.objdir / LISTING
-        if not listing.is_file():
-            return ""
-        lines = files.read_text(listing).splitlines()
-        # Behind the modules in brackets there may be an object in braces.
-        owned = [names for line in lines if (names := re.findall(r"\[(\S+)\]", line.partition("\t")[2]))]
-        modules = {name for names in owned for name in names}
-        return (
-            f"vmlinux      {self.objdir / 'vmlinux'}\n"
-            f"             {len(lines)} symbols, {len(owned)} of them in {len(modules)} built-in modules\n"
-            f"listing      {listing}\n"
-        )
 
 
 class Asked:
@@ -173,28 +161,6 @@ class Removal:
 
     def __repr__(self) -> str:
         return f" remove {' '.join(self.step.writes)}"  # of which doit leaves the first character out
-
-
-class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
-    """doit's own console output without what is up to date, and at the end of a run that succeeded what was built and
-    where.
-    """
-
-    graph: Graph
-
-    def initialize(self, tasks: Any, selected: Any) -> None:
-        for name in self.graph.steps.tidy():
-            self.write(f"   {name}: removed, since nothing makes it any more\n")
-
-    def skip_uptodate(self, task: Any) -> None:
-        pass
-
-    def complete_run(self) -> None:
-        super().complete_run()
-        self.graph.warn()
-        self.graph.steps.configured.save()
-        if not self.failures and not self.runtime_errors and sys.exc_info()[0] is None:
-            self.write(self.graph.summary())
 
 
 def _perform(plan: Plan, name: str) -> TaskFailed | None:

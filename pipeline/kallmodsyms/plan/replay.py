@@ -421,7 +421,10 @@ class Replay:
         # The jobserver that make had then is gone.
         flags = re.sub(r"(?<!\S)(?:-j\d*|--jobserver-\S+)(?!\S) ?", "", found.get("MAKEFLAGS", ""))
         mine = {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "GREP_OPTIONS")}
-        return {**mine, **found, "MAKEFLAGS": flags, "MFLAGS": "", "KBUILD_BUILTIN": "1", "KBUILD_MODULES": ""}
+        verbosity = ("KBUILD_VERBOSE", "quiet", "Q")  # as it is now, not as it was then
+        shown = {name: value for name, value in mine.items() if name in verbosity}
+        own = {"MAKEFLAGS": flags, "MFLAGS": "", "KBUILD_BUILTIN": "1", "KBUILD_MODULES": ""}
+        return {**mine, **found, **shown, **own}
 
     def _exports(self) -> Mapping[str, str]:
         path = self.objdir / EXPORTS
