@@ -15,15 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from doit.exceptions import InvalidDodoFile, TaskFailed
+from doit.cmd_base import DoitCmdBase
+from doit.exceptions import InvalidCommand, InvalidDodoFile, TaskFailed
 
-from kallmodsyms import depfile, errors, profile, said, shipped, turn, why
+from kallmodsyms import depfile, errors, files, profile, said, shipped, turn, why
 from kallmodsyms.errors import InputError
 from kallmodsyms.plan import Steps
 from kallmodsyms.reporter import Reported, Reporter
 from kallmodsyms.step import Plan, Step
 
-_LOOKING = ("list", "info", "help", "tabcompletion")
+_LOOKING = ("list", "info", "help", "tabcompletion", "graph")
 """Commands of doit that build nothing."""
 
 
@@ -32,7 +33,8 @@ def build(words: Sequence[str]) -> int:
     from doit.doit_cmd import DoitMain
 
     sys.argv[1:] = words
-    main = DoitMain(config_filenames=(), extra_config={"GLOBAL": {"dodoFile": str(shipped.DODO)}})
+    own = {"GLOBAL": {"dodoFile": str(shipped.DODO)}, "COMMAND": {"graph": f"{__name__}:Drawing"}}
+    main = DoitMain(config_filenames=(), extra_config=own)
     main.BIN_NAME = "kallmodsyms build"
     return int(main.run(list(words)) or 0)
 
@@ -84,6 +86,7 @@ class Graph:
 
     def config(self) -> dict[str, Any]:
         """DOIT_CONFIG."""
+        Drawing.of = self
         Reporter.of = Reported(self.steps, self.shown, self.warn, lambda name: self.asked[name].reason)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # into a pipe, too: what ran is told although we are killed
@@ -142,6 +145,48 @@ class Asked:
 
     def __repr__(self) -> str:
         return self.reason or "up to date"
+
+
+class Drawing(DoitCmdBase):  # type: ignore[misc]
+    """`doit graph`: the tasks, drawn. pyproject.toml tells doit of it."""
+
+    name = "graph"
+    doc_purpose = "draw the tasks as SVG, with times and the critical path"
+    doc_usage = "[TASK]"
+    doc_description = (
+        "All of them, those of one kind in a directory as one box; or what leads to TASK, and why it must run."
+    )
+    cmd_options = (
+        {"name": "output", "short": "o", "long": "output", "type": str, "default": "graph.svg",
+         "help": "the file to write; - is standard output [default: %(default)s]"},
+        {"name": "depth", "short": "", "long": "depth", "type": int, "default": 1,
+         "help": "directories of which a box bears the name: 1 is fs/, 2 is fs/ext4/ [default: %(default)s]"},
+    )  # fmt: skip
+    of: Graph
+
+    def _execute(self, output: str, depth: int, pos_args: list[str]) -> None:
+        from doit import get_initial_workdir
+
+        from kallmodsyms import graph, svg
+
+        steps = self.of.steps
+        if len(pos_args) > 1 or depth < 1:
+            raise InvalidCommand(
+                "`doit graph` draws all tasks, or what leads to one, which comes last; --depth is 1 or more"
+            )
+        try:
+            if pos_args:
+                why.known(pos_args[0], steps.plan.steps)
+            tree = os.path.realpath(steps.configured.tree)
+            found = (
+                graph.leading_to(steps.plan, pos_args[0], depth, tree)
+                if pos_args
+                else graph.whole(steps.plan, depth, tree)
+            )
+            self.of.warn()
+            files.deliver("/dev/stdout" if output == "-" else Path(get_initial_workdir(), output), svg.drawn(found))
+        except InputError as error:
+            raise InvalidCommand(str(error)) from None
 
 
 class Removal:
