@@ -24,7 +24,7 @@ from kallmodsyms.kallsyms.filters import OUR_LABELS
 from kallmodsyms.kconfig import autoconf
 from kallmodsyms.link import exports
 from kallmodsyms.link.tables import options
-from kallmodsyms.plan.replay import EXPORTS
+from kallmodsyms.plan.submake import EXPORTS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/kernels.md"

@@ -21,7 +21,8 @@ from kallmodsyms.link import exports, relocatable
 from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image, syncconfig, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
-from kallmodsyms.plan.replay import EXPORTS, Replay
+from kallmodsyms.plan.replay import Replay
+from kallmodsyms.plan.submake import EXPORTS
 from kallmodsyms.profile import Profile
 from kallmodsyms.step import Seen, Step
 
@@ -165,7 +166,7 @@ class Make:
         for path in self.configured.ledger.spoiled(name, self.world):
             Path(self.objdir, path).unlink(missing_ok=True)
         self._make(goal)
-        self.replay.confirm()
+        self.replay.stages.confirm()
         headers: set[str] = set()
         for folder in ("scripts", "tools", "usr"):
             for command in Path(self.objdir, folder).rglob(".*.cmd"):
