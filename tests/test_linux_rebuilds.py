@@ -450,3 +450,69 @@ def test_what_would_build_everything_again(small, tmp_path):
     finally:
         (small.objdir / "localversion-test").unlink()
     assert small.why("vmlinux") is None
+
+
+@pytest.fixture
+def ninja(small) -> Iterator:
+    """A function that has ninja build, by the file that doit writes; what it says that it did, sorted, but not which
+    archives it made.
+    """
+
+    def build() -> list[str]:
+        command = ["ninja", "-C", str(small.objdir)]
+        done = subprocess.run(command, capture_output=True, text=True, env=small.environment)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        said = re.findall(r"^\[\d+/\d+\] (.*)|^(ninja: no work to do\.)$", done.stdout, re.MULTILINE)
+        return sorted(one or other for one, other in said if not one.startswith("AR "))
+
+    assert small.run("doit", "ninja").returncode == 0
+    yield build
+    for name in ("build.ninja", *(f".kallmodsyms/{name}" for name in (".ninja_deps", ".ninja_log", "ninja.sh"))):
+        (small.objdir / name).unlink(missing_ok=True)
+
+
+NOTHING = ["ninja: no work to do."]
+
+
+def test_ninja(small, reference, edit, configure, ninja):
+    """ninja begins with what doit has built, makes what make would make, and asks doit of .config and makefiles."""
+    assert ninja() == NOTHING
+    compiled = [f"CC {INODE}.o", "LINK vmlinux"]
+    edit(f"{INODE}.c", b"", b"int extra(void);\nint extra(void) { return 1; }\n")
+    assert ninja() == compiled
+    assert reference.differs(small) == [] and ninja() == NOTHING
+    edit("fs/isofs/zisofs.h", b"", b"int extra(void);\n")
+    assert {f"CC {INODE}.o", "CC fs/isofs/compress.o"} & {*ninja()}
+    assert reference.differs(small) == [] and ninja() == NOTHING
+    for name in (f"{INODE}.o", "vmlinux"):
+        (small.objdir / name).unlink()
+        assert ninja() == compiled[name == "vmlinux" :]
+    configure({"VFAT_FS": "m", "DEBUG_DRIVER": "y"})
+    assert {"DOIT ninja", "LINK vmlinux"} <= {*ninja()}
+    assert reference.differs(small) == [] and ninja() == NOTHING
+    configure({"DEBUG_ENTRY": "y"})
+    assert "CC arch/x86/entry/entry_64.o" in ninja()
+    assert reference.differs(small) == [] and ninja() == NOTHING
+    edit("fs/isofs/Makefile", b"namei.o inode.o", b"inode.o namei.o")
+    assert "DOIT ninja" in ninja()
+    assert reference.differs(small) == [] and ninja() == NOTHING
+    small.ran()
+    assert reference.differs(small) == [] and small.make() == [] and small.ran() == []
+
+
+@pytest.mark.long
+def test_ninja_from_nothing(small, reference, edit, ninja):
+    for name in small.linked():
+        if (small.objdir / os.path.dirname(name) / f".{os.path.basename(name)}.cmd").exists():
+            (small.objdir / name).unlink()
+    assert len(ninja()) > 700
+    assert reference.differs(small) == [] and ninja() == NOTHING
+
+
+def test_ninja_and_an_error(small, edit, ninja):
+    edit(f"{INODE}.c", b"", b"int wrong = ;\n")
+    command = ["ninja", "-C", str(small.objdir)]
+    done = subprocess.run(command, capture_output=True, text=True, env=small.environment)
+    assert done.returncode == 1 and "expected expression before" in done.stdout
+    edit(f"{INODE}.c", b"int wrong = ;\n", b"")
+    assert ninja() == [f"CC {INODE}.o", "LINK vmlinux"]

@@ -82,6 +82,22 @@ class Profile:
         return (self.tree / "scripts" / "Makefile.build").is_file()
 
 
+def words(chosen: Profile) -> list[str]:
+    """The `profile=FILE` and `key=value` words that give a profile, wherever they are said."""
+    found = [f"profile={chosen.path.absolute()}"]
+    for key in _KEYS:
+        value = getattr(chosen, key)
+        if key == "make":
+            found += [f"{name}={text}" for name, text in sorted(value.items())]
+        elif isinstance(value, tuple):
+            found += [f"{key}={shlex.join(value)}"] if value else []
+        elif isinstance(value, Path):
+            found.append(f"{key}={value.absolute()}")
+        elif value is not None:
+            found.append(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
+    return found
+
+
 DEFAULT = "toy"
 _KEYS = [field.name for field in dataclasses.fields(Profile) if field.name != "path"]
 

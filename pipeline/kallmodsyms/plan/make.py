@@ -19,7 +19,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import fragment
 from kallmodsyms.link import exports, relocatable
 from kallmodsyms.names import FOLDER, THICK
-from kallmodsyms.plan import image, syncconfig, watched
+from kallmodsyms.plan import image, ninja, syncconfig, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
 from kallmodsyms.plan.replay import Replay
 from kallmodsyms.plan.submake import EXPORTS
@@ -84,6 +84,7 @@ class Make:
             yield "archive", [self.replay.archive()]
             yield from ((kind, [step]) for kind, step in self._link())
             yield "times", [self.replay.times()]
+            yield "ninja", [ninja.Ninja(self.profile, self.replay).step()]
         yield "listing", [image.listing(self.objdir)]
         yield "bzimage", [self._goal("bzimage", "bzImage", reads=(CONFIG, "vmlinux"))]
         yield "modules", [self._goal("modules", "modules", reads=(CONFIG, "vmlinux"))]
@@ -223,7 +224,7 @@ class Make:
 
     def _wrote(self) -> Iterator[tuple[str, str]]:
         """All files that make left, but for those of passes, which only the link reads, and those that are ours."""
-        ours = {THICK, image.LISTING, TRISTATE_CONF}
+        ours = {THICK, image.LISTING, TRISTATE_CONF, ninja.BUILD}
         for folder, below, found in os.walk(self.objdir):
             below[:] = sorted(name for name in below if name != FOLDER)
             known = set(found)
