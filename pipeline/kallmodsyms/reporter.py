@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -163,12 +164,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         listing = objdir / LISTING
         if not listing.is_file():
             return ""
-        lines = files.read_text(listing).splitlines()
+        text = files.read_text(listing)
         # Behind the modules in brackets there may be an object in braces.
-        owned = [names for line in lines if (names := re.findall(r"\[(\S+)\]", line.partition("\t")[2]))]
-        modules = {name for names in owned for name in names}
+        owned = Counter(re.findall(r"\t(\[.*)", text))
+        modules = {name for names in owned for name in re.findall(r"\[(\S+)\]", names)}
         return (
             f"vmlinux      {objdir / 'vmlinux'}\n"
-            f"             {len(lines)} symbols, {len(owned)} of them in {len(modules)} built-in modules\n"
+            f"             {text.count(chr(10))} symbols, {owned.total()} of them in {len(modules)} built-in modules\n"
             f"listing      {listing}\n"
         )

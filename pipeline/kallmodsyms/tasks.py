@@ -6,9 +6,11 @@ its own.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -44,6 +46,7 @@ def graph(dodo: str) -> Graph:
     from doit import doit_cmd, get_initial_workdir
 
     sys.excepthook = _without_traceback
+    gc.set_threshold(100_000)  # tasks and records stay; to look for garbage among them again and again takes long
     # doit.get_var wants names; a word that nobody asks for must not pass in silence.
     words = dict(doit_cmd._CMDLINE_VARS or {})
     asked = [word for word in sys.argv[1:] if word[:1] != "-" and "=" not in word]
@@ -51,7 +54,9 @@ def graph(dodo: str) -> Graph:
         shown = said.Shown.of(words)
         chosen = profile.chosen(words, Path(get_initial_workdir()), Path(dodo).resolve().parent)
         os.environ.update(shown.for_make())
-        if asked[:1] not in ([command] for command in _LOOKING):
+        if asked[:1] in ([command] for command in _LOOKING):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads only the first lines is content
+        else:
             turn.take(chosen.objdir)
         steps = Steps(chosen)
         if asked[:1] == ["info"]:

@@ -22,7 +22,8 @@ from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image, ninja, syncconfig, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
 from kallmodsyms.plan.replay import Replay
-from kallmodsyms.plan.submake import EXPORTS
+from kallmodsyms.plan.stages import Stages
+from kallmodsyms.plan.submake import EXPORTS, Submake
 from kallmodsyms.profile import Profile
 from kallmodsyms.step import Seen, Step
 
@@ -61,10 +62,12 @@ class Make:
         self.profile = chosen
         self.configured = configured
         self.objdir = chosen.objdir
-        self.link = release.link_dialect(chosen.tree)
-        release.kallsyms_dialect(chosen.tree)  # so that what cannot be linked is said before anything is compiled
         self.lists = Lists(configured, self._config)
-        self.replay = Replay(chosen, configured, self.link, self._make, self._everything, self._hook)
+        # What cannot be linked is said before anything is compiled.
+        self.link, tables = release.link_dialect(chosen.tree), release.kallsyms_dialect(chosen.tree)
+        submake = Submake(chosen)
+        self.stages = Stages(chosen, configured, submake, self.link, tables, self._make, self._hook)
+        self.replay = Replay(configured, submake, self.stages, self._everything)
         self.world = self.replay.world.under(edited=_edited)
 
     def steps(self) -> Iterator[tuple[str, list[Step]]]:
@@ -167,7 +170,7 @@ class Make:
         for path in self.configured.ledger.spoiled(name, self.world):
             Path(self.objdir, path).unlink(missing_ok=True)
         self._make(goal)
-        self.replay.stages.confirm()
+        self.stages.confirm()
         headers: set[str] = set()
         for folder in ("scripts", "tools", "usr"):
             for command in Path(self.objdir, folder).rglob(".*.cmd"):

@@ -34,8 +34,6 @@ from kallmodsyms.plan.adoption import Adoption, BuiltIn, above, depth
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG
 from kallmodsyms.plan.stages import Stages
 from kallmodsyms.plan.submake import Submake, command_file
-from kallmodsyms.profile import Profile
-from kallmodsyms.release import LinkDialect
 from kallmodsyms.step import Builder, Seen, Step
 
 _AFTER_LINK = re.compile(r"include/generated/utsversion\.h|init/\.?version-timestamp\.o(\.cmd)?")
@@ -54,21 +52,11 @@ class Replay:
     """
 
     def __init__(
-        self,
-        chosen: Profile,
-        configured: Configured,
-        link: LinkDialect,
-        make: Callable[[str], None],
-        everything: Callable[[], Step],
-        hook: Callable[[], list[str]],
+        self, configured: Configured, submake: Submake, stages: Stages, everything: Callable[[], Step]
     ) -> None:
-        """`make` reaches a goal of the tree's make, `everything` is the step that does so for all of vmlinux; `hook`
-        gives the program that make runs for the link.
-        """
-        self.configured, self.ledger, self.objdir = configured, configured.ledger, chosen.objdir
-        self._everything = everything
-        self.submake = Submake(chosen)
-        self.stages = Stages(chosen, configured, link, self.submake, make, hook)
+        """`stages`: what comes after these steps; `everything` the step in which make makes all."""
+        self.configured, self.ledger, self.objdir = configured, configured.ledger, submake.objdir
+        self.submake, self.stages, self._everything = submake, stages, everything
         self.world = configured.world.under(lists=self._lists, order=self._late)
         self.adoption = Adoption(self.submake, self.world)
         self.watched = watched.Watched(configured)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from kallmodsyms import code, files, names, provider, release
+from kallmodsyms import code, files, names, provider
 from kallmodsyms.configured import Configured
 from kallmodsyms.link import recipe, relocatable
 from kallmodsyms.names import THICK
@@ -22,7 +22,7 @@ from kallmodsyms.plan import image
 from kallmodsyms.plan.submake import Submake, command_file, say
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
-from kallmodsyms.release import LinkDialect
+from kallmodsyms.release import KallsymsDialect, LinkDialect
 from kallmodsyms.step import Step
 
 MAKEFILES = ("scripts/Makefile.vmlinux_o", "scripts/Makefile.modpost", "scripts/Makefile.vmlinux")
@@ -35,21 +35,28 @@ Facts = Callable[[], Iterable[tuple[str, str]]]
 
 
 class Stages:
-    """The last stages for one build directory. `dialect`: how the release links."""
+    """The last stages for one build directory.
+
+    dialect: how the release links
+    """
 
     def __init__(
         self,
         chosen: Profile,
         configured: Configured,
-        link: LinkDialect,
         submake: Submake,
+        dialect: LinkDialect,
+        tables: KallsymsDialect,
         make: Callable[[str], None],
         hook: Callable[[], list[str]],
     ) -> None:
-        """`make` reaches a goal of the tree's make; `hook` gives the program that make runs for the link."""
+        """`tables`: how the release writes its tables; `make` reaches a goal of the tree's make; `hook` gives the
+        program that make runs for the link.
+        """
         self.profile, self.configured = chosen, configured
         self.submake, self.objdir = submake, chosen.objdir
-        self.dialect, self._make, self._hook = link, make, hook
+        self.dialect, self._tables = dialect, tables
+        self._make, self._hook = make, hook
 
     def steps(
         self, words: tuple[str, ...], before: tuple[str, ...], members: Facts, tools: Facts
@@ -120,13 +127,13 @@ class Stages:
             return None
         extra = shlex.split(exported[names.OBJECTS])
         plan = recipe.of(exported, config, self.dialect, extra)
-        chosen, dialect = self.profile, release.kallsyms_dialect(self.submake.tree)
+        chosen = self.profile
         linked = (word for word in (*plan.inputs, *plan.libraries) if word[:1] != "-")
         inputs = (exported["KBUILD_LDS"], *linked)
         known = relocatable.of_map(self.objdir) if plan.relocatable else relocatable.NOTHING
         dropped = "LD_DEAD_CODE_DATA_ELIMINATION" in config
         return image.Image(
-            self.objdir, plan, inputs, config, dialect, chosen.sizes, chosen.objects, known,
+            self.objdir, plan, inputs, config, self._tables, chosen.sizes, chosen.objects, known,
             linked=lambda: () if dropped else tuple(self.submake.members("vmlinux.a")),
             limit=chosen.unknown_text,
         )  # fmt: skip
