@@ -124,8 +124,8 @@ class Replay:
             return
         start = self.ledger.files.now()
         changed = self._changed()
-        above = {folder for path in changed for folder in above(path)}
-        for path in sorted({*changed, *above}, key=depth, reverse=True):
+        over = {folder for path in changed for folder in above(path)}
+        for path in sorted({*changed, *over}, key=depth, reverse=True):
             if path in changed:
                 try:
                     # Without subdir-ym make does not descend; what is below has been looked into before.
