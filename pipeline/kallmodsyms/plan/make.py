@@ -18,10 +18,11 @@ from kallmodsyms.configured import SYMBOLS, Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import fragment
 from kallmodsyms.link import exports, relocatable
-from kallmodsyms.names import FOLDER, THICK
+from kallmodsyms.names import FOLDER, SERIES, THICK
 from kallmodsyms.plan import image, syncconfig, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
 from kallmodsyms.plan.replay import EXPORTS, Replay
+from kallmodsyms.plan.series import Series
 from kallmodsyms.profile import Profile
 from kallmodsyms.step import Seen, Step
 
@@ -84,6 +85,7 @@ class Make:
             yield from ((kind, [step]) for kind, step in self._link())
             yield "times", [self.replay.times()]
         yield "listing", [image.listing(self.objdir)]
+        yield "series", Series(self.configured, self.replay.recipe).steps()
         yield "bzimage", [self._goal("bzimage", "bzImage", reads=(CONFIG, "vmlinux"))]
         yield "modules", [self._goal("modules", "modules", reads=(CONFIG, "vmlinux"))]
 
@@ -224,7 +226,7 @@ class Make:
         """All files that make left, but for those of passes, which only the link reads, and those that are ours."""
         ours = {THICK, image.LISTING, TRISTATE_CONF}
         for folder, below, found in os.walk(self.objdir):
-            below[:] = sorted(name for name in below if name != FOLDER)
+            below[:] = sorted(name for name in below if name not in (FOLDER, SERIES))
             known = set(found)
             for name in sorted(found):
                 path = os.path.relpath(os.path.join(folder, name), self.objdir)

@@ -32,6 +32,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.facts import CHANGED, Fact, Value
 from kallmodsyms.ledger import Done
 from kallmodsyms.link import exports, recipe, relocatable
+from kallmodsyms.link.recipe import Recipe
 from kallmodsyms.names import FOLDER, THICK
 from kallmodsyms.plan import image, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG
@@ -187,6 +188,11 @@ class Replay:
             ),
         )
         yield from image.steps_of_a_tree(found, ("modpost",), sees, self._finish, self.final, self.say)
+
+    def recipe(self) -> Recipe | None:
+        """How the image is linked, where the steps of `image` can do that."""
+        found = self._image() if names.OBJECTS in self._exports() else None
+        return None if found is None else found.recipe
 
     def _image(self) -> image.Image | None:
         """What is linked, where the steps of `image` can do that."""
