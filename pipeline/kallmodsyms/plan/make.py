@@ -49,6 +49,8 @@ _OTHER_TOOLS = (
     "cmp",
     "git",
 )
+_BOOTABLE = {"arm64": "Image", "riscv": "Image"}
+"""The goal that makes of vmlinux what a boot loader takes, where that is not bzImage: ARCH -> goal."""
 _LARGE = 1 << 24
 """Bytes."""
 _HEADER = re.compile(r"(?<=\s)/usr/\S+\.h\b")
@@ -86,7 +88,8 @@ class Make:
             yield "times", [self.replay.times()]
         yield "listing", [image.listing(self.objdir)]
         yield "series", Series(self.configured, self.replay.recipe).steps()
-        yield "bzimage", [self._goal("bzimage", "bzImage", reads=(CONFIG, "vmlinux"))]
+        bootable = _BOOTABLE.get(self.profile.arch, "bzImage")
+        yield bootable.lower(), [self._goal(bootable.lower(), bootable, reads=(CONFIG, "vmlinux"))]
         yield "modules", [self._goal("modules", "modules", reads=(CONFIG, "vmlinux"))]
 
     def _everything(self) -> Step:
@@ -237,12 +240,13 @@ class Make:
 
     def _config(self, made: Path) -> None:
         """The profile's configuration merged into the tree's own base configuration."""
-        wanted = files.read_text(self.profile.config)
+        required = self.profile.required
+        wanted = fragment.completed(files.read_text(self.profile.config), required)
         try:
             self._make(self.profile.base, quiet=True)
             files.write(made, fragment.merged(files.read_text(made), wanted))
             self._make("olddefconfig", quiet=True)
-            lost = fragment.check(self.profile.config, wanted, files.read_text(made), self.profile.required)
+            lost = fragment.check(self.profile.path, wanted, files.read_text(made), required)
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
             raise
