@@ -142,23 +142,33 @@ def of_nobody(path: Path) -> Path:
     return path
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_as_nobody_on_each_python(wheel, public, linux_6_1, version):
-    """With its dependencies from the index, in a folder that its user cannot write; on the last a real kernel, too."""
-    python = interpreter(version, public)
+def for_nobody(wheel: Path, directory: Path, version: str) -> Installed:
+    """The wheel with its dependencies from the index, in an environment that its user cannot write."""
+    python = interpreter(version, directory)
     if python is None:
         pytest.skip(f"there is no Python {version} here")
-    installed = Installed(public, str(python), NOBODY)
+    installed = Installed(directory, str(python), NOBODY)
     installed.pip(wheel)
-    place = public / "place"
-    place.mkdir()
-    of_nobody(place)
-    assert installed.run("python", "-V", cwd=place).startswith(f"Python {version}.")
-    check_the_toy(installed, place)
-    if version == "3.13":
-        words = ["profile=linux-small", f"tree={of_nobody(shutil.copytree(linux_6_1, place / 'linux', symlinks=True))}"]
-        installed.run("kallmodsyms", "build", *words, cwd=place)
-        listing = installed.run("kallmodsyms", "show", "build/linux-small/vmlinux", cwd=place)
-        assert "\t[ext4]\n" in listing and " kallmodsyms_open" in listing
-        assert ".  " not in installed.run("kallmodsyms", "build", *words, cwd=place)
+    (directory / "place").mkdir()
+    of_nobody(directory / "place")
+    return installed
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_as_nobody_on_each_python(wheel, public, version):
+    installed = for_nobody(wheel, public, version)
+    assert installed.run("python", "-V", cwd=public).startswith(f"Python {version}.")
+    check_the_toy(installed, public / "place")
+
+
+@pytest.mark.long
+def test_a_real_kernel_as_nobody(wheel, public, linux_6_1):
+    """The profile, the hook and the C sources are below a path with a blank."""
+    installed, place = for_nobody(wheel, public, "3.11"), public / "place"
+    tree = of_nobody(Path(shutil.copytree(linux_6_1, place / "linux", symlinks=True)))
+    words = ["profile=linux-small", f"tree={tree}"]
+    installed.run("kallmodsyms", "build", *words, cwd=place)
+    listing = installed.run("kallmodsyms", "show", "build/linux-small/vmlinux", cwd=place)
+    assert "\t[ext4]\n" in listing and " kallmodsyms_open" in listing
+    assert ".  " not in installed.run("kallmodsyms", "build", *words, cwd=place)
