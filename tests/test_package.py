@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -73,10 +74,10 @@ class Installed:
     def __init__(self, directory: Path, python: str, user: int) -> None:
         self.directory, self.user = directory, user
         self.bin = directory / "an environment/bin"
-        run(python, "-m", "venv", "--without-pip", self.bin.parent)
+        run(python, "-m", "venv", self.bin.parent)
 
     def pip(self, *words: object) -> None:
-        run(sys.executable, "-m", "pip", "-q", "--python", self.bin / "python", "install", *words)
+        run(self.bin / "python", "-m", "pip", "-q", "install", *words)
 
     def run(self, *words: object, cwd: Path, status: int = 0) -> str:
         environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
@@ -128,13 +129,13 @@ def interpreter(version: str, directory: Path) -> Path | None:
 
 
 @pytest.fixture
-def public(tmp_path):
-    """A directory that everybody may look into."""
+def public():
+    """A directory that everybody may look into, as those of pytest are not."""
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
-    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
 
 
 def of_nobody(path: Path) -> Path:
