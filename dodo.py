@@ -34,3 +34,4 @@ task_times = GRAPH.tasks("times", "what still holds, made as new as the objects,
 task_listing = GRAPH.tasks("listing", "kallmodsyms: the /proc/kallmodsyms listing, decoded from vmlinux")
 task_bzimage = GRAPH.tasks("bzimage", "the compressed kernel, by the tree's make")
 task_ninja = GRAPH.tasks("ninja", "build.ninja: the same steps, for ninja")
+task_series = GRAPH.tasks("series", "the patch series of 2021, a task a patch: its files and a page in OBJDIR/series")

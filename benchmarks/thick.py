@@ -33,37 +33,9 @@ from pathlib import Path
 from measure import Cost, cost, least, verdict
 
 from kallmodsyms.names import FOLDER
+from kallmodsyms.series import recursion
 
 FROM_NOTHING_TARGET, FLIPPED_TARGET, RATIO_TARGET, MEMORY_TARGET, BEFORE_TARGET = 1.5, 0.3, 5, 300, 1.05
-
-_TOP = """\
-include {tree}/Makefile
-starts := $(addprefix thick-,. $(patsubst %/,%,$(filter %/,$(ARCH_CORE) $(ARCH_LIB) $(ARCH_DRIVERS))))
-.PHONY: thick $(starts)
-thick: $(starts) ; @:
-$(starts): thick-%:
-	@$(MAKE) -f {recursion} obj=$*
-"""
-# What scripts/Makefile.modbuiltin of the series computes, in words of our own; `{below}` are the lists that are
-# descended into.
-_RECURSION = """\
-src := {src}
-.PHONY: here
-here:
-include include/config/auto.conf
-include include/config/tristate.conf
-include $(srctree)/scripts/Kbuild.include
-obj-Y :=
-include $(or $(wildcard $(srctree)/$(obj)/Kbuild),$(srctree)/$(obj)/Makefile)
-members = $($(1:.o=-objs)) $($(1:.o=-y)) $($(1:.o=-Y))
-$(foreach m,$(filter %.o,$(obj-Y)),$(info $(obj)/$m:$(addprefix $(obj)/,$(sort $(call members,$m)))))
-directories := $(addprefix below-,$(sort $(patsubst %/,$(obj)/%,$(filter %/,{below}))))
-include $(srctree)/scripts/Makefile.lib
-.PHONY: $(directories)
-here: $(directories) ; @:
-$(directories): below-%:
-	@$(MAKE) -f {recursion} obj=$*
-"""
 
 
 @dataclass
@@ -139,33 +111,6 @@ def rows_of(programs: Sequence[Program], repeat: int, symbol: str) -> dict[str, 
     return {row: {title: least(some) for title, some in found.items()} for row, found in costs.items()}
 
 
-def recursion(tree: Path, objdir: Path, arch: str, scratch: Path, below: str) -> list[str]:
-    """The command that makes the list with one make a directory."""
-    makefile = scratch / f"recursion-{len(below)}.mk"
-    relative = re.search(
-        r"^src := \$\(obj\)$", (tree / "scripts/Makefile.build").read_text(), re.MULTILINE
-    )  # until 6.10
-    source = "$(obj)" if relative else "$(srctree)/$(obj)"
-    makefile.write_text(
-        _RECURSION.replace("{recursion}", str(makefile)).replace("{below}", below).replace("{src}", source)
-    )
-    top = scratch / f"top-{len(below)}.mk"
-    top.write_text(_TOP.format(tree=tree, recursion=makefile))
-    return [
-        "make",
-        "-rRs",
-        "--no-print-directory",
-        "-I",
-        str(tree),
-        "-C",
-        str(objdir),
-        "-f",
-        str(top),
-        f"ARCH={arch}",
-        "thick",
-    ]
-
-
 def flip(config: Path, symbol: str) -> None:
     """Turn a symbol that is y off."""
     text = config.read_text()
@@ -206,9 +151,9 @@ def main() -> int:
             shutil.copytree(options.objdir, program.objdir, symlinks=True, ignore=outputs)
         found = rows_of(programs, options.repeat, options.flip)
         recursions = {}
-        for title, below in (("one make a directory, as in the series", "$(obj-y) $(obj-m)"),
-                             ("one make a directory, all", "$(obj-y) $(obj-m) $(obj-Y)")):  # fmt: skip
-            command = recursion(tree, programs[0].objdir, options.arch, scratch, below)
+        for title, below in (("one make a directory, as in the series", recursion.AS_IN_THE_SERIES),
+                             ("one make a directory, all", recursion.ALL)):  # fmt: skip
+            command = recursion.command(tree, programs[0].objdir, options.arch, {}, scratch, below)
             recursions[title] = least([cost(command) for _ in range(options.repeat)])
         memory = memory_of(programs[0])
 

@@ -91,8 +91,7 @@ def test_a_kernel_that_only_a_boot_loader_starts(copied):
 
 def test_a_kernel_for_another_machine(copied):
     without(copied, "X86")
-    said = f"{copied}/vmlinux: cannot be booted here: it is neither for x86 nor for User Mode Linux"
-    assert refused(copied) == said
+    assert refused(copied).startswith(f"{copied}/vmlinux: cannot be booted here: it is for no machine that is known")
 
 
 def test_a_kernel_that_panics(built):

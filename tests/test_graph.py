@@ -31,8 +31,9 @@ def toy(built):
 
 
 def test_first_run_runs_every_task(built):
+    """But for those of the series, which nobody asked for."""
     listed = built.doit("list", "--all", "-q").splitlines()
-    everything = {line.split(" ")[0] for line in listed}
+    everything = {name for line in listed if not (name := line.split(" ")[0]).startswith("series")}
     groups = {name.split(":")[0] for name in everything if ":" in name}
     assert set(built.first) == everything - groups
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -73,10 +74,10 @@ class Installed:
     def __init__(self, directory: Path, python: str, user: int) -> None:
         self.directory, self.user = directory, user
         self.bin = directory / "an environment/bin"
-        run(python, "-m", "venv", "--without-pip", self.bin.parent)
+        run(python, "-m", "venv", self.bin.parent)
 
     def pip(self, *words: object) -> None:
-        run(sys.executable, "-m", "pip", "-q", "--python", self.bin / "python", "install", *words)
+        run(self.bin / "python", "-m", "pip", "-q", "install", *words)
 
     def run(self, *words: object, cwd: Path, status: int = 0) -> str:
         environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
@@ -128,13 +129,13 @@ def interpreter(version: str, directory: Path) -> Path | None:
 
 
 @pytest.fixture
-def public(tmp_path):
-    """A directory that everybody may look into."""
+def public():
+    """A directory that everybody may look into, as those of pytest are not."""
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
-    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
 
 
 def of_nobody(path: Path) -> Path:
@@ -142,23 +143,33 @@ def of_nobody(path: Path) -> Path:
     return path
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_as_nobody_on_each_python(wheel, public, linux_6_1, version):
-    """With its dependencies from the index, in a folder that its user cannot write; on the last a real kernel, too."""
-    python = interpreter(version, public)
+def for_nobody(wheel: Path, directory: Path, version: str) -> Installed:
+    """The wheel with its dependencies from the index, in an environment that its user cannot write."""
+    python = interpreter(version, directory)
     if python is None:
         pytest.skip(f"there is no Python {version} here")
-    installed = Installed(public, str(python), NOBODY)
+    installed = Installed(directory, str(python), NOBODY)
     installed.pip(wheel)
-    place = public / "place"
-    place.mkdir()
-    of_nobody(place)
-    assert installed.run("python", "-V", cwd=place).startswith(f"Python {version}.")
-    check_the_toy(installed, place)
-    if version == "3.13":
-        words = ["profile=linux-small", f"tree={of_nobody(shutil.copytree(linux_6_1, place / 'linux', symlinks=True))}"]
-        installed.run("kallmodsyms", "build", *words, cwd=place)
-        listing = installed.run("kallmodsyms", "show", "build/linux-small/vmlinux", cwd=place)
-        assert "\t[ext4]\n" in listing and " kallmodsyms_open" in listing
-        assert ".  " not in installed.run("kallmodsyms", "build", *words, cwd=place)
+    (directory / "place").mkdir()
+    of_nobody(directory / "place")
+    return installed
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_as_nobody_on_each_python(wheel, public, version):
+    installed = for_nobody(wheel, public, version)
+    assert installed.run("python", "-V", cwd=public).startswith(f"Python {version}.")
+    check_the_toy(installed, public / "place")
+
+
+@pytest.mark.long
+def test_a_real_kernel_as_nobody(wheel, public, linux_6_1):
+    """The profile, the hook and the C sources are below a path with a blank."""
+    installed, place = for_nobody(wheel, public, "3.11"), public / "place"
+    tree = of_nobody(Path(shutil.copytree(linux_6_1, place / "linux", symlinks=True)))
+    words = ["profile=linux-small", f"tree={tree}"]
+    installed.run("kallmodsyms", "build", *words, cwd=place)
+    listing = installed.run("kallmodsyms", "show", "build/linux-small/vmlinux", cwd=place)
+    assert "\t[ext4]\n" in listing and " kallmodsyms_open" in listing
+    assert ".  " not in installed.run("kallmodsyms", "build", *words, cwd=place)

@@ -140,13 +140,19 @@ def test_missing_make_is_said(root, monkeypatch):
         load(root, GOOD)
 
 
+def test_what_is_required_need_not_be_in_the_fragment():
+    assert fragment.completed("CONFIG_A=m\n# CONFIG_B is not set\n", ["A", "C"]) == (
+        "CONFIG_A=m\n# CONFIG_B is not set\nCONFIG_C=y\n"
+    )
+
+
 def test_symbols_that_a_tree_does_not_have():
     wanted = "CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D=n\nCONFIG_E=5\n"
     assert fragment.check("f", wanted, "CONFIG_A=y\nCONFIG_B=y\n", ["A"]) == ["CONFIG_B=m", "CONFIG_E=5"]
     assert fragment.check("f", wanted, wanted, ["A", "E", "D"]) == []
     with pytest.raises(InputError) as error:
-        fragment.check("f", wanted, "CONFIG_A=y\n", ["E", "B"])
+        fragment.check("p.yaml", wanted, "CONFIG_A=y\n", ["E", "B"])
     assert str(error.value) == (
-        "f:2: is not in the finished .config\n    CONFIG_B=m\n"
+        "p.yaml: requires what is not in the finished .config\n    CONFIG_B=m\n"
         "  the tree's Kconfig has no such symbol, or something that it depends on is off"
     )

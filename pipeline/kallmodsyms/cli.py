@@ -479,7 +479,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         "boot",
         _boot,
-        "the /proc/kallmodsyms of a running kernel: boots what was built, under qemu (x86) or as a process (UML)",
+        "the /proc/kallmodsyms of a running kernel: boots what was built, under qemu or as a process (UML)",
         "kallmodsyms boot build/linux-small | grep '\\[ext4\\]'",
     )
     sub.add_argument("objdir", metavar="OBJDIR")

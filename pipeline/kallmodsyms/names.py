@@ -11,6 +11,9 @@ FOLDER = ".kallmodsyms"
 
 THICK = "modules_thick.builtin"
 
+SERIES = "series"
+"""The folder in a build directory that has the patches of the series, one by one."""
+
 SIZES = ("compact", "dense", "none")
 """How symbol sizes are stored in an image (docs/design.md, "Sizes")."""
 

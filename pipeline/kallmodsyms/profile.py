@@ -35,7 +35,8 @@ class Profile:
     config: a .config, defconfig or fragment that the first `.config` is made of
     base: for a tree with a make of its own: the configuration target that `config` is merged into (`tinyconfig`,
         `defconfig`)
-    required: symbols, without CONFIG_, that must be as `config` has them; of others that are not, a warning tells
+    required: symbols, without CONFIG_, that must be as `config` has them, or y where it says nothing of them; of others
+        that are not as it has them, a warning tells
     make: variables for make's command line, such as LLVM: 1 or CROSS_COMPILE
     launcher: what goes before each compiler that makes an object: `ccache`, `distcc`; with options, if need be
     jobs: how many compilers the tree's own make may run at once; 0 means one a core

@@ -18,27 +18,33 @@ def merged(base: str, fragment: str) -> str:
     return "\n".join([*kept, *fragment.splitlines()]) + "\n"
 
 
+def completed(fragment: str, required: Sequence[str]) -> str:
+    """`fragment`, and y for each symbol of `required` (without CONFIG_) that it says nothing of."""
+    said = {_assigned(line) for line in fragment.splitlines()}
+    lines = [f"CONFIG_{name}=y\n" for name in required if f"CONFIG_{name}" not in said]
+    return fragment + "".join(lines)
+
+
 def check(path: str | os.PathLike[str], fragment: str, config: str, required: Sequence[str]) -> list[str]:
     """The lines of `fragment` that switch something on, and that the finished `.config` does not have so.
 
-    path: where the fragment came from
+    path: who says what is required
     required: the symbols, without CONFIG_, whose lines must be there
 
     Raises InputError for the first of these that is not.
     """
     got = set(config.splitlines())
-    lines = {number: line for number, line in enumerate(fragment.splitlines(), 1) if re.match(_SWITCHES_ON, line)}
-    lost = {number: line for number, line in lines.items() if line.strip() not in got}
-    for number, line in lost.items():
+    wanted = (line.strip() for line in fragment.splitlines() if re.match(_SWITCHES_ON, line))
+    lost = [line for line in wanted if line not in got]
+    for line in lost:
         if (_assigned(line) or "").removeprefix("CONFIG_") in required:
             raise InputError(
-                "is not in the finished .config",
+                "requires what is not in the finished .config",
                 path=path,
-                line=number,
                 text=line,
                 cure="the tree's Kconfig has no such symbol, or something that it depends on is off",
             )
-    return [line.strip() for line in lost.values()]
+    return lost
 
 
 def _assigned(line: str) -> str | None:

@@ -18,10 +18,11 @@ from kallmodsyms.configured import SYMBOLS, Configured
 from kallmodsyms.errors import InputError
 from kallmodsyms.kconfig import fragment
 from kallmodsyms.link import exports, relocatable
-from kallmodsyms.names import FOLDER, THICK
+from kallmodsyms.names import FOLDER, SERIES, THICK
 from kallmodsyms.plan import image, ninja, syncconfig, watched
 from kallmodsyms.plan.lists import AUTO_CONF, CONFIG, TRISTATE_CONF, Lists
 from kallmodsyms.plan.replay import Replay
+from kallmodsyms.plan.series import Series
 from kallmodsyms.plan.stages import Stages
 from kallmodsyms.plan.submake import EXPORTS, Submake
 from kallmodsyms.profile import Profile
@@ -50,6 +51,8 @@ _OTHER_TOOLS = (
     "cmp",
     "git",
 )
+_BOOTABLE = {"arm64": "Image", "riscv": "Image"}
+"""The goal that makes of vmlinux what a boot loader takes, where that is not bzImage: ARCH -> goal."""
 _LARGE = 1 << 24
 """Bytes."""
 _HEADER = re.compile(r"(?<=\s)/usr/\S+\.h\b")
@@ -89,7 +92,9 @@ class Make:
             yield "times", [self.replay.times()]
             yield "ninja", [ninja.Ninja(self.profile, self.replay).step()]
         yield "listing", [image.listing(self.objdir)]
-        yield "bzimage", [self._goal("bzimage", "bzImage", reads=(CONFIG, "vmlinux"))]
+        yield "series", Series(self.configured, self.stages.recipe).steps()
+        bootable = _BOOTABLE.get(self.profile.arch, "bzImage")
+        yield bootable.lower(), [self._goal(bootable.lower(), bootable, reads=(CONFIG, "vmlinux"))]
         yield "modules", [self._goal("modules", "modules", reads=(CONFIG, "vmlinux"))]
 
     def _everything(self) -> Step:
@@ -229,7 +234,7 @@ class Make:
         """All files that make left, but for those of passes, which only the link reads, and those that are ours."""
         ours = {THICK, image.LISTING, TRISTATE_CONF, ninja.BUILD}
         for folder, below, found in os.walk(self.objdir):
-            below[:] = sorted(name for name in below if name != FOLDER)
+            below[:] = sorted(name for name in below if name not in (FOLDER, SERIES))
             known = set(found)
             for name in sorted(found):
                 path = os.path.relpath(os.path.join(folder, name), self.objdir)
@@ -240,12 +245,13 @@ class Make:
 
     def _config(self, made: Path) -> None:
         """The profile's configuration merged into the tree's own base configuration."""
-        wanted = files.read_text(self.profile.config)
+        required = self.profile.required
+        wanted = fragment.completed(files.read_text(self.profile.config), required)
         try:
             self._make(self.profile.base, quiet=True)
             files.write(made, fragment.merged(files.read_text(made), wanted))
             self._make("olddefconfig", quiet=True)
-            lost = fragment.check(self.profile.config, wanted, files.read_text(made), self.profile.required)
+            lost = fragment.check(self.profile.path, wanted, files.read_text(made), required)
         except InputError:
             made.unlink(missing_ok=True)  # a half-made one would count as the user's own
             raise

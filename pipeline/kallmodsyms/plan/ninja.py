@@ -38,9 +38,10 @@ BUILD = "build.ninja"
 _SCRIPT = f"{FOLDER}/ninja.sh"
 _DEPS = f"{FOLDER}/.ninja_deps"
 _LOG = f"{FOLDER}/.ninja_log"
-_OURS = ("compile:", "archive", "linker_script", "modpost", "link:", "ranges:", "tables:", "assemble:", "vmlinux")
-"""Steps that ninja does itself; what the others saw makes doit write the file anew."""
-_OF_LATER_GOALS = ("listing", "bzimage", "modules", "times", "ninja")
+_DECIDING = re.compile(
+    r"config|tristate_conf|auto_conf|modules_thick|make|directories|kconfig|(?:configuration|directory|modules|ask):.*"
+)
+"""Steps of which doit knows alone, and that decide what ninja is to do."""
 _DIGEST = re.compile(r"^build (\S+): object\n  directory = .*\n  symbols = (\w+)$", re.MULTILINE)
 
 _RULES = f"""\
@@ -196,7 +197,7 @@ class Ninja:
         found = set()
         made = {*self.replay.made, *self.replay.archives, *self.replay.stages.all_left(), BUILD, THICK}
         for name in self.ledger.steps:
-            if not name.startswith(_OURS) and name not in _OF_LATER_GOALS:
+            if _DECIDING.fullmatch(name):
                 for fact in self.ledger.reads(name):
                     place = self._place(fact)
                     if place is not None and place not in made:

@@ -17,6 +17,7 @@ from pathlib import Path
 from kallmodsyms import code, files, names, provider
 from kallmodsyms.configured import Configured
 from kallmodsyms.link import recipe, relocatable
+from kallmodsyms.link.recipe import Recipe
 from kallmodsyms.names import THICK
 from kallmodsyms.plan import image
 from kallmodsyms.plan.submake import Submake, command_file, say
@@ -113,6 +114,11 @@ class Stages:
             ),
         )
         yield from image.steps_of_a_tree(found, ("modpost",), sees, self._finish, self._final, say)
+
+    def recipe(self) -> Recipe | None:
+        """How the image is linked, where the steps of `image` can do that."""
+        found = self._image() if names.OBJECTS in self.submake.exports() else None
+        return None if found is None else found.recipe
 
     def _image(self) -> image.Image | None:
         """What is linked, where the steps of `image` can do that."""

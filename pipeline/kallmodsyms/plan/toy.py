@@ -22,6 +22,7 @@ from kallmodsyms.errors import InputError
 from kallmodsyms.link import exports, recipe
 from kallmodsyms.plan import image
 from kallmodsyms.plan.lists import AUTOCONF_H, CONFIG, Lists
+from kallmodsyms.plan.series import Series
 from kallmodsyms.profile import Profile
 from kallmodsyms.programs import run
 from kallmodsyms.release import LinkDialect
@@ -81,9 +82,11 @@ class Toy:
         yield "archive", archives
         yield "modules", list(self._modules())
         inputs = (self.environment["KBUILD_LDS"], *(step.writes[0] for step in archives), *self.linked)
-        for kind, step in image.steps(self._image(inputs)):
+        linked = self._image(inputs)
+        for kind, step in image.steps(linked):
             yield kind, [step]
         yield "listing", [image.listing(self.objdir)]
+        yield "series", Series(self.configured, lambda: linked.recipe).steps()
 
     def _image(self, inputs: tuple[str, ...]) -> image.Image:
         values, chosen = self.configured.configuration.values, self.profile
