@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_kit import Builds, report
-from toy_kit import ROOT, Toy
+from report_kit import report
+from toy_kit import ROOT
 
 from kallmodsyms import Kernel
 from kallmodsyms.linkmap import Label, Piece, Unattributed
@@ -29,15 +29,14 @@ def said_by(*words):
 
 
 @pytest.fixture(scope="module")
-def builds(tmp_path_factory):
-    return Builds(tmp_path_factory.mktemp("report"))
+def builds(toy_builds):
+    return toy_builds
 
 
 def sizes(path):
     """Of the sections that are allocated: size -A has the sizes and addresses, readelf the flags."""
-    allocated = set(
-        re.findall(r"\] (\S+) .* [WXSI]*A[WXSIlEop]* +\d+ +\d+ +\d+$", said_by("readelf", "-SW", path), re.M)
-    )
+    headers = re.findall(r"\] (\S+) .* [0-9a-f]+ +([A-Za-z]+) +\d+ +\d+ +\d+$", said_by("readelf", "-SW", path), re.M)
+    allocated = {name for name, flags in headers if "A" in flags}
     lines = re.findall(r"^(\S+) +(\d+) +(\d+)$", said_by("size", "-A", path), re.MULTILINE)
     return {name: (int(size), int(address)) for name, size, address in lines if name in allocated and int(size)}
 
@@ -201,6 +200,11 @@ def test_an_image_alone(builds, tmp_path):
     assert "no .tmp_vmlinux2.ranges is beside it" in report(tmp_path / "vmlinux", status=1)
 
 
+def test_not_a_tree(builds, tmp_path):
+    assert "is no source tree" in report(builds.new, "--tree", tmp_path, status=1)
+    assert "cannot be read" in report(builds.new, "--against", tmp_path / "gone", status=1)
+
+
 def test_ranges_of_another_image(builds, tmp_path):
     shutil.copy(builds.new, tmp_path / "vmlinux")
     shutil.copy(builds.old.parent / ".tmp_vmlinux2.ranges", tmp_path)
@@ -290,14 +294,12 @@ def test_gaps():
     ]
 
 
-def test_the_commands_of_the_documentation(tmp_path):
+def test_the_commands_of_the_documentation(builds, tmp_path):
     """In docs/report.md, on a copy of the toy kernel's build directory, whose place they name."""
     commands = re.findall(r"^    (kallmodsyms report .*)$", (ROOT / "docs/report.md").read_text(), re.MULTILINE)
-    toy = Toy(tmp_path / "toy")
-    toy.doit()
     (tmp_path / "build").mkdir()
-    toy.objdir.rename(tmp_path / "build/toy")
-    (tmp_path / "toy_kernel").symlink_to(toy.tree)
+    (tmp_path / "build/toy").symlink_to(builds.old.parent)
+    (tmp_path / "toy_kernel").symlink_to(builds.tree)
     for command in commands:
         words = [sys.executable, "-m", *command.split()]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)

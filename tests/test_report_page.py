@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser_kit import chromium, complaints, open_page, requests
-from report_kit import Builds, report, synthetic
+from report_kit import report, synthetic
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
@@ -14,8 +14,8 @@ from kallmodsyms.report.page import text as page_text
 
 
 @pytest.fixture(scope="module")
-def builds(tmp_path_factory):
-    return Builds(tmp_path_factory.mktemp("report"))
+def builds(toy_builds):
+    return toy_builds
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from kallmodsyms import linkmap, symbols
@@ -15,6 +17,9 @@ from kallmodsyms.linkmap import Unattributed
 from kallmodsyms.linkmap import image as link_image
 from kallmodsyms.origin import Origins
 from kallmodsyms.report.account import OBJECT, Account, Owner, account, sections_of
+
+_TABLES = re.compile(r"^(\.tmp_vmlinux)\d+(\.kallsyms\.o)$")
+"""The object with the tables, which has the number of a pass: not that of the same pass in each build."""
 
 
 class Facts(NamedTuple):
@@ -53,8 +58,11 @@ def of(path: str | os.PathLike[str], tree: str | os.PathLike[str] | None = None)
     """The report of an image that is where `kallmodsyms link` made it.
 
     tree: the source tree; default as with `Origins`
-    Raises InputError if `path` is no image with tables, or what the link left beside it is gone or of another link.
+    Raises InputError if `path` is no image with tables, or what the link left beside it is gone or of another link, or
+    `tree` is none.
     """
+    if tree is not None and not Path(tree, "Makefile").is_file():
+        raise InputError("is no source tree: it has no Makefile", path=tree)
     kernel = Kernel.open(path)
     if kernel.image is None:
         raise InputError("is a listing, which says nothing of data", path=path, cure="give the vmlinux")
@@ -62,7 +70,7 @@ def of(path: str | os.PathLike[str], tree: str | os.PathLike[str] | None = None)
     made = account(
         sections_of(kernel.image),
         symbols.from_elf(kernel.image),
-        origins.pieces,
+        [piece._replace(path=_TABLES.sub(r"\1\2", piece.path)) for piece in origins.pieces],
         origins.labels,
         _told(kernel, origins),
         origins.modules_of,

@@ -50,16 +50,16 @@ class AddressMap {
 		const cells = this._cells();
 		const palette = [this.colors.line, ...this.colors.values];
 		for (let row = 0; row < this.rows; row++) {
-			let start = 0;
+			let first = 0;
 			for (let column = 1; column <= this.columns; column++) {
-				const cell = cells[row * this.columns + start];
+				const cell = cells[row * this.columns + first];
 				if (column < this.columns && cells[row * this.columns + column] === cell)
 					continue;
 				const pale = this.only >= 0 && cell >= 64;
 				context.globalAlpha = pale ? 0.18 : 1;
 				context.fillStyle = palette[cell % 64];
-				context.fillRect(start * CELL, row * ROW, (column - start) * CELL, ROW - 1);
-				start = column;
+				context.fillRect(first * CELL, row * ROW, (column - first) * CELL, ROW - 1);
+				first = column;
 			}
 		}
 		context.globalAlpha = 1;

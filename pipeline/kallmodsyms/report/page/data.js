@@ -36,10 +36,10 @@ class Kernel {
 		let place = 0;
 		let first = 0;
 		this.sections = rows.map(([name, address, size, kind, count]) => {
-			const section = {name: this.strings[name], address: BigInt("0x" + address), size, kind, place, first, count};
+			const found = {name: this.strings[name], address: BigInt("0x" + address), size, kind, place, first, count};
 			place += size;
 			first += count;
-			return section;
+			return found;
 		});
 		this.count = first;
 	}
@@ -58,12 +58,12 @@ class Kernel {
 		let owner = 0;
 		let name = 0;
 		let symbol = 0;
-		this.sections.forEach((section, number) => {
+		this.sections.forEach((section, at) => {
 			let place = section.place;
 			for (let span = section.first; span < section.first + section.count; span++) {
 				owner += columns.owner[span];
 				this.owner[span] = owner;
-				this.section[span] = number;
+				this.section[span] = at;
 				this.place[span] = place;
 				const distance = columns.name[span];
 				if (distance) {
@@ -132,16 +132,6 @@ class Kernel {
 		while (low > 0 && !(this.bytes_of[low] && this.place[low] <= place))
 			low--;
 		return low;
-	}
-
-	/* The spans of symbols of this name. */
-	named(text) {
-		const number = this.strings.indexOf(text);
-		const found = [];
-		for (let span = 0; number > 0 && span < this.count; span++)
-			if (this.name[span] === number)
-				found.push(span);
-		return found;
 	}
 }
 

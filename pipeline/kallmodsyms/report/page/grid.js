@@ -9,7 +9,7 @@ const PAGE = 100;
 
 class Grid {
 	/*
-	 * columns: {key, title, numeric, value(row), text(row), link(row), bar}; what is shown is text, what is sorted value.
+	 * columns: {key, title, numeric, sum, value(row), text(row), link(row), bar}; shown is text, sorted is value.
 	 * rows: an array of anything. onState(sort, filter) is told what somebody does.
 	 */
 	constructor(element, columns, rows, caption, onState) {
@@ -63,11 +63,11 @@ class Grid {
 	}
 
 	_summary() {
-		const sums = this.columns.filter((column) => column.sum).map((column) => {
+		const totals = this.columns.filter((column) => column.sum).map((column) => {
 			const total = this.chosen.reduce((sum, row) => sum + column.value(row), 0);
 			return `${column.title} ${number(total)}`;
 		});
-		return [`${this.caption}: ${number(this.chosen.length)} of ${number(this.rows.length)}`, ...sums].join(", ");
+		return [`${this.caption}: ${number(this.chosen.length)} of ${number(this.rows.length)}`, ...totals].join(", ");
 	}
 
 	_head() {
@@ -91,19 +91,17 @@ class Grid {
 	}
 
 	_body() {
-		return made("tbody", {}, this.chosen.slice(0, this.shown).map((row) => made("tr", {}, this.columns.map((column) => {
-			const text = column.text ? column.text(row) : number(column.value(row));
-			const cell = made("td", {className: column.numeric ? "numeric" : ""});
-			if (column.link) {
-				const link = made("a", {href: column.link(row), textContent: text});
-				cell.append(link);
-			} else {
-				cell.textContent = text;
-			}
-			if (column.bar)
-				cell.append(bar(column.value(row), column.bar));
-			return cell;
-		}))));
+		const rows = this.chosen.slice(0, this.shown);
+		return made("tbody", {}, rows.map((row) => made("tr", {}, this.columns.map((column) => this._cell(row, column)))));
+	}
+
+	_cell(row, column) {
+		const text = column.text ? column.text(row) : number(column.value(row));
+		const cell = made("td", {className: column.numeric ? "numeric" : ""});
+		cell.append(column.link ? made("a", {href: column.link(row), textContent: text}) : text);
+		if (column.bar)
+			cell.append(bar(column.value(row), column.bar));
+		return cell;
 	}
 }
 

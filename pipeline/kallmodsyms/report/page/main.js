@@ -125,7 +125,7 @@ class Page {
 		else if (one.kind === "module")
 			this.go({view: "map", by: "module", path: [one.label], only: one.label});
 		else if (one.kind === "object")
-			this.go({view: "map", by: "module", path: pathOf(kernel, "object", one), only: ""});
+			this.go({view: "map", ...placeOf(kernel, "object", one), only: ""});
 		else
 			this.go({view: "map", at: kernel.address(one.key).toString(16), ...this._near(one.key)});
 	}
@@ -242,7 +242,8 @@ class Page {
 				link.setAttribute("aria-current", "location");
 			return made("li", {}, [link]);
 		}));
-		id("inside").textContent = `${number(node.bytes)} bytes, ${((100 * node.bytes) / this.kernel.bytes).toFixed(2)} % of the image`;
+		const share = ((100 * node.bytes) / this.kernel.bytes).toFixed(2);
+		id("inside").textContent = `${number(node.bytes)} bytes, ${share} % of the image`;
 	}
 
 	/* What the treemap shows, as a list: for those who do not see it, and for the smallest. */
@@ -297,9 +298,9 @@ class Page {
 			return;
 		const span = kernel.spanAt(place);
 		const address = BigInt("0x" + state.at);
-		const start = kernel.address(span);
+		const symbol = kernel.address(span);
 		const name = kernel.label(span);
-		const offset = address > start ? `+0x${(address - start).toString(16)}` : "";
+		const offset = address > symbol ? `+0x${(address - symbol).toString(16)}` : "";
 		const module = kernel.called("module", span);
 		const object = kernel.called("object", span);
 		const section = kernel.sections[kernel.section[span]].name;
@@ -307,7 +308,7 @@ class Page {
 		const facts = [
 			["symbol", name ? name + offset : NO_SYMBOL],
 			["address", kernel.hex(address)],
-			[name ? "size" : "bytes", `${number(kernel.size[span])} from ${kernel.hex(start)}`],
+			[name ? "size" : "bytes", `${number(kernel.size[span])} from ${kernel.hex(symbol)}`],
 			["section", section, this.link({by: "section", path: [section]})],
 			["module", module, this.link({by: "module", path: [module], only: module})],
 			["object", object, this.link({by: "module", path: [module, object]})],
@@ -326,7 +327,8 @@ class Page {
 		if (!(state.table in TABLES))
 			state.table = "module";
 		id("table").value = state.table;
-		this._grid("table", "grid", "filter", () => tableOf(this.kernel, state.table, (change) => this.link(change)), TABLES[state.table]);
+		const link = (change) => this.link(change);
+		this._grid("table", "grid", "filter", () => tableOf(this.kernel, state.table, link), TABLES[state.table]);
 	}
 
 	_renderChanges() {
@@ -334,7 +336,8 @@ class Page {
 		if (!(state.table in kernel.changes))
 			state.table = "module";
 		id("level").value = state.table;
-		this._grid("changes", "grid-changes", "filter-changes", () => changeTable(kernel, state.table), `${state.table}: changed`);
+		const make = () => changeTable(kernel, state.table);
+		this._grid("changes", "grid-changes", "filter-changes", make, `changes by ${state.table}`);
 	}
 
 	_grid(kind, place, field, make, caption) {
@@ -352,7 +355,7 @@ class Page {
 	}
 }
 
-async function start() {
+async function main() {
 	try {
 		const kernel = new Kernel(await inflate(id("data").textContent));
 		id("data").remove();
@@ -366,4 +369,4 @@ async function start() {
 	}
 }
 
-start();
+main();

@@ -1,6 +1,6 @@
 "use strict";
 
-/* A field with suggestions (the combobox of WAI-ARIA 1.2): words enter; a module, an object, a section or a symbol leaves. */
+/* A field with suggestions (the combobox of WAI-ARIA 1.2): a text enters; what is called so leaves. */
 
 const SUGGESTIONS = 40;
 

@@ -47,7 +47,7 @@ function tableOf(kernel, table, link) {
 	let rows = sums(kernel, group);
 	const share = (row) => (100 * row.bytes) / kernel.bytes;
 	const columns = [
-		{key: "label", title: group, text: (row) => row.label, link: (row) => link({by: linkBy(group), path: pathOf(kernel, group, row)})},
+		{key: "label", title: group, text: (row) => row.label, link: (row) => link(placeOf(kernel, group, row))},
 		numeric("bytes", "bytes", true),
 		{key: "share", title: "%", numeric: true, value: share, text: (row) => share(row).toFixed(2)},
 		...KINDS.map((kind) => numeric(kind, kind)),
@@ -62,21 +62,19 @@ function tableOf(kernel, table, link) {
 	return {columns, rows, sort: "-bytes"};
 }
 
-function linkBy(group) {
-	return group === "object" ? "module" : group;
-}
-
-function pathOf(kernel, group, row) {
+/* Where the treemap shows a row of a table. */
+function placeOf(kernel, group, row) {
+	const {labels, owners} = kernel.groups.module;
 	if (group === "object")
-		return [kernel.groups.module.labels[kernel.groups.module.owners[row.key]], row.label];
-	if (group === "directory")
-		return row.label.includes("/") ? [row.label.split("/")[0], row.label] : [row.label];
-	return [row.label];
+		return {by: "module", path: [labels[owners[row.key]], row.label]};
+	if (group === "directory" && row.label.includes("/"))
+		return {by: group, path: [row.label.split("/")[0], row.label]};
+	return {by: group, path: [row.label]};
 }
 
 function sectionTable(kernel, link) {
 	const symbols = new Map(sums(kernel, "section").map((row) => [row.key, row.symbols]));
-	const rows = kernel.sections.map((section, at) => ({...section, bytes: section.size, symbols: symbols.get(at) ?? 0}));
+	const rows = kernel.sections.map((one, at) => ({...one, bytes: one.size, symbols: symbols.get(at) ?? 0}));
 	const end = (row) => row.address + BigInt(row.size);
 	const columns = [
 		{key: "label", title: "section", text: (row) => row.name, link: (row) => link({by: "section", path: [row.name]})},
@@ -95,8 +93,9 @@ function symbolTable(kernel, link) {
 		if (kernel.name[span])
 			rows.push(span);
 	const hex = (span) => kernel.hex(kernel.address(span));
+	const place = (span) => link({at: kernel.address(span).toString(16)});
 	const columns = [
-		{key: "label", title: "symbol", text: (span) => kernel.label(span), link: (span) => link({view: "map", at: hex(span)})},
+		{key: "label", title: "symbol", text: (span) => kernel.label(span), link: place},
 		{key: "address", title: "address", text: hex},
 		{key: "type", title: "type", text: (span) => String.fromCharCode(kernel.letter[span])},
 		{key: "size", title: "size", numeric: true, value: (span) => kernel.size[span]},
@@ -119,8 +118,8 @@ function changeTable(kernel, level) {
 	};
 	const symbols = level === "symbol";
 	changes[level].forEach((text, at) => {
-		const object = strings[changes.object[at]];
-		const one = row(symbols ? `${strings[text] || NO_SYMBOL} (${object}, ${strings[changes.section[at]]})` : strings[text]);
+		const where = `(${strings[changes.object[at]]}, ${strings[changes.section[at]]})`;
+		const one = row(symbols ? `${strings[text] || NO_SYMBOL} ${where}` : strings[text]);
 		one.difference += changes.after[at] - changes.before[at];
 		one.after += symbols ? changes.after[at] : 0;
 		one.changed++;
@@ -141,7 +140,7 @@ function changeTable(kernel, level) {
 		{key: "label", title: level, text: (one) => one.label},
 		numeric("before", "before", true),
 		numeric("after", "after", true),
-		{key: "difference", title: "difference", numeric: true, sum: true, value: (one) => one.difference, text: (one) => signed(one.difference), bar: most},
+		{...numeric("difference", "difference", true), text: (one) => signed(one.difference), bar: most},
 		{key: "size", title: "how much", numeric: true, value: (one) => one.size},
 		numeric("changed", "places"),
 	];

@@ -20,7 +20,10 @@ function levelOf(kernel, level) {
 	if (level === "section")
 		return {key: (span) => kernel.section[span], label: (key) => kernel.sections[key].name};
 	if (level === "symbol")
-		return {key: (span) => (kernel.name[span] ? span : -1), label: (key) => (key < 0 ? NO_SYMBOL : kernel.label(key))};
+		return {
+			key: (span) => (kernel.name[span] ? span : -1),
+			label: (key) => (key < 0 ? NO_SYMBOL : kernel.label(key)),
+		};
 	if (level === "top") {
 		const {labels, owners} = kernel.groups.directory;
 		const tops = [...new Set(labels.map((label) => label.split("/")[0]))];
@@ -31,7 +34,7 @@ function levelOf(kernel, level) {
 	return {key: (span) => owners[kernel.owner[span]], label: (key) => labels[key]};
 }
 
-class Node {
+class TreeNode {
 	/* spans: theirs; null for all. module: its number, if all are of one, or -1. span: of a symbol, or -1 */
 	constructor(tree, parent, label, depth) {
 		this.tree = tree;
@@ -49,10 +52,10 @@ class Node {
 	get children() {
 		if (this._children === null) {
 			let depth = this.depth;
-			let made = this._divided(depth);
-			while (made.length === 1 && made[0].label === this.label && depth + 1 < this.tree.levels.length)
-				made = this._divided(++depth);
-			this._children = made.length === 1 && made[0].label === NO_SYMBOL ? [] : made;
+			let parts = this._divided(depth);
+			while (parts.length === 1 && parts[0].label === this.label && depth + 1 < this.tree.levels.length)
+				parts = this._divided(++depth);
+			this._children = parts.length === 1 && parts[0].label === NO_SYMBOL ? [] : parts;
 		}
 		return this._children;
 	}
@@ -72,7 +75,7 @@ class Node {
 			const which = key(span);
 			let child = found.get(which);
 			if (child === undefined) {
-				child = new Node(this.tree, this, label(which), depth + 1);
+				child = new TreeNode(this.tree, this, label(which), depth + 1);
 				child.module = modules[kernel.owner[span]];
 				if (levels[depth] === "symbol")
 					child.span = span;
@@ -97,7 +100,7 @@ class Tree {
 		this.hierarchy = hierarchy;
 		this.levels = HIERARCHIES[hierarchy].levels;
 		this._levels = [];
-		this.root = new Node(this, null, "all", 0);
+		this.root = new TreeNode(this, null, "all", 0);
 		this.root.spans = null;
 		this.root.bytes = kernel.bytes;
 	}

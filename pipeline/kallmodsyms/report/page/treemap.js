@@ -15,12 +15,12 @@ function squarify(children, bytes, x, y, width, height) {
 	let left = bytes;
 	while (at < children.length && children[at].bytes * scale >= SMALLEST && width > 1 && height > 1) {
 		const side = Math.min(width, height);
-		const start = at;
+		const first = at;
 		let sum = 0;
 		let worst = Infinity;
 		while (at < children.length && children[at].bytes * scale >= SMALLEST) {
 			const next = sum + children[at].bytes * scale;
-			const largest = children[start].bytes * scale;
+			const largest = children[first].bytes * scale;
 			const smallest = children[at].bytes * scale;
 			const ratio = Math.max((side * side * largest) / (next * next), (next * next) / (side * side * smallest));
 			if (ratio > worst)
@@ -32,7 +32,7 @@ function squarify(children, bytes, x, y, width, height) {
 		}
 		const thickness = sum / side;
 		let along = 0;
-		for (const node of children.slice(start, at)) {
+		for (const node of children.slice(first, at)) {
 			const length = (node.bytes * scale) / thickness;
 			if (width >= height)
 				tiles.push({node, x, y: y + along, width: thickness, height: length});
@@ -128,7 +128,8 @@ class Treemap {
 		}
 		context.fillStyle = inkOn(color);
 		const more = node && inner ? `${text}  ${rounded(node.bytes)}` : text;
-		context.fillText(context.measureText(more).width <= width - 10 ? more : text, x + 5, y + (height < 18 ? height - 3 : 14));
+		const shown = context.measureText(more).width <= width - 10 ? more : text;
+		context.fillText(shown, x + 5, y + (height < 18 ? height - 3 : 14));
 		context.restore();
 	}
 
@@ -228,7 +229,7 @@ function fitting(context, label, width) {
 	const fits = (text) => context.measureText(text).width <= width;
 	if (fits(label))
 		return label;
-	const last = label.slice(label.lastIndexOf("/") + 1) || label;
+	const last = /^[^ ]*[/]([^/ ]+)$/.exec(label)?.[1] ?? label;
 	if (fits(last))
 		return last;
 	let length = last.length - 1;
