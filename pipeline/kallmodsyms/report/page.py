@@ -10,7 +10,7 @@ from typing import Any
 from kallmodsyms.report import pack
 from kallmodsyms.report.model import Report
 
-_SCRIPTS = ("data", "tree", "colors", "treemap", "addresses", "grid", "tables", "search", "state", "main")
+_SCRIPTS = ("data", "tree", "colors", "treemap", "addresses", "grid", "tables", "search", "state", "around", "main")
 
 
 def text(report: Report, changes: list[dict[str, Any]] | None = None, other: Report | None = None) -> str:

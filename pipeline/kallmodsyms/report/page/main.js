@@ -209,9 +209,9 @@ class Page {
 		const {state, kernel} = this;
 		id("by").value = state.by;
 		const node = this.tree().at(state.path);
-		this._crumbs(node);
-		this._contents(node);
-		this._selection();
+		showCrumbs(this, node);
+		showContents(this, node);
+		showSelection(this);
 		this.node = node;
 		const [from, to] = this._range();
 		const shown = `${kernel.hex(kernel.addressOf(from))} to ${kernel.hex(kernel.addressOf(to - 1))}`;
@@ -224,102 +224,12 @@ class Page {
 			return;
 		const {state, kernel} = this;
 		this.colors.read();
-		this._legend();
+		showLegend(this);
 		this.treemap.show(this.node);
 		const [from, to] = this._range();
 		const place = state.at ? kernel.placeOf(BigInt("0x" + state.at)) : -1;
 		const only = kernel.groups.module.labels.indexOf(state.only);
 		this.addresses.show(from, to, place, only);
-	}
-
-	_crumbs(node) {
-		const nodes = [];
-		for (let one = node; one; one = one.parent)
-			nodes.unshift(one);
-		id("crumbs").replaceChildren(...nodes.map((one) => {
-			const link = made("a", {href: this.link({path: one.path}), textContent: one.label});
-			if (one === node)
-				link.setAttribute("aria-current", "location");
-			return made("li", {}, [link]);
-		}));
-		const share = ((100 * node.bytes) / this.kernel.bytes).toFixed(2);
-		id("inside").textContent = `${number(node.bytes)} bytes, ${share} % of the image`;
-	}
-
-	/* What the treemap shows, as a list: for those who do not see it, and for the smallest. */
-	_contents(node) {
-		const rows = node.children.slice(0, 200).map((child) => {
-			const target = child.children.length
-				? {path: child.path}
-				: {at: this.kernel.address(child.span >= 0 ? child.span : child.spans[0]).toString(16)};
-			const link = made("a", {href: this.link(target), textContent: child.label});
-			return made("tr", {}, [
-				made("td", {}, [link]),
-				made("td", {className: "numeric", textContent: number(child.bytes)}),
-				made("td", {className: "numeric", textContent: ((100 * child.bytes) / node.bytes).toFixed(1)}),
-			]);
-		});
-		const rest = node.children.length - rows.length;
-		if (rest > 0)
-			rows.push(made("tr", {}, [made("td", {textContent: `and ${number(rest)} smaller`})]));
-		id("contents").replaceChildren(...rows);
-	}
-
-	_legend() {
-		const {colors, state} = this;
-		const entry = (label, at, more) => {
-			const swatch = made("span", {className: "swatch"});
-			swatch.style.background = colors.values[at];
-			const plain = at >= colors.legend.length;
-			if (plain)
-				return made("li", {}, [swatch, more ?? label]);
-			const button = made("button", {type: "button"}, [swatch, label]);
-			button.setAttribute("aria-pressed", String(state.only === label));
-			button.addEventListener("click", () => this.go({only: state.only === label ? "" : label}));
-			return made("li", {}, [button]);
-		};
-		const items = colors.names.map((label, at) =>
-			entry(label, at, label === "other modules" ? `${number(colors.otherCount)} other modules` : undefined));
-		if (state.only && !colors.legend.some((one) => one.label === state.only)) {
-			const button = made("button", {type: "button", textContent: `only ${state.only} ✕`});
-			button.setAttribute("aria-pressed", "true");
-			button.addEventListener("click", () => this.go({only: ""}));
-			items.unshift(made("li", {}, [button]));
-		}
-		id("legend").replaceChildren(...items);
-	}
-
-	_selection() {
-		const {state, kernel} = this;
-		const box = id("selection");
-		const place = state.at ? kernel.placeOf(BigInt("0x" + state.at)) : -1;
-		box.hidden = place < 0;
-		if (place < 0)
-			return;
-		const span = kernel.spanAt(place);
-		const address = BigInt("0x" + state.at);
-		const symbol = kernel.address(span);
-		const name = kernel.label(span);
-		const offset = address > symbol ? `+0x${(address - symbol).toString(16)}` : "";
-		const module = kernel.called("module", span);
-		const object = kernel.called("object", span);
-		const section = kernel.sections[kernel.section[span]].name;
-		const source = kernel.strings[kernel.owners.source[kernel.owner[span]]];
-		const facts = [
-			["symbol", name ? name + offset : NO_SYMBOL],
-			["address", kernel.hex(address)],
-			[name ? "size" : "bytes", `${number(kernel.size[span])} from ${kernel.hex(symbol)}`],
-			["section", section, this.link({by: "section", path: [section]})],
-			["module", module, this.link({by: "module", path: [module], only: module})],
-			["object", object, this.link({by: "module", path: [module, object]})],
-			["source", source || "not known"],
-			["option", kernel.called("option", span)],
-			["MAINTAINERS", kernel.called("maintainer", span)],
-		];
-		box.querySelector("dl").replaceChildren(...facts.map(([title, text, href]) => made("div", {}, [
-			made("dt", {textContent: title}),
-			made("dd", {}, [href ? made("a", {href, textContent: text}) : text]),
-		])));
 	}
 
 	_renderTable() {
