@@ -3,16 +3,13 @@
     python benchmarks/table_bytes.py --tree TREE --vmlinux VMLINUX --ranges .tmp_vmlinux.ranges \\
         --thick modules_thick.builtin
 
-The series' encoding is counted, not built, by its rules (shared/FORMATS.md, section 4): one entry of eight bytes for
-each piece of text, neighbours fused if they are of the same object or both of objects that no module has; no ends;
-the same table of names. Its sizes are a word a symbol; the sparse form that its letter proposes has eight bytes for
-each symbol that does not end where the next one begins.
+The series' encoding is that of `kallmodsyms tables --encoding series`. Its sizes are a word a symbol; the sparse form
+that its letter proposes has eight bytes for each symbol that does not end where the next one begins.
 """
 
 from __future__ import annotations
 
 import argparse
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ import numpy as np
 from kallmodsyms import files, kbuild, release, symbols
 from kallmodsyms.kallsyms import assembly, owners, select, tables
 from kallmodsyms.linkmap import ranges
+from kallmodsyms.series import encoding, sizes
 
 
 def main() -> None:
@@ -41,10 +39,10 @@ def main() -> None:
     bytes_of = {table.label: len(assembly.as_bytes(table, image.bits, "little")) for table in tables.layout(made)}
     text = np.isin(chosen.types, np.frombuffer(owners.TEXT_LETTERS, np.uint8))
     owned = int(np.count_nonzero(text & (whose.of_symbols[chosen.index] > 0)))
-    lists = owners.lists_of_objects(modules)
     executable = image.executable or ()
     in_text = [p.path for p in found.pieces if any(start <= p.start < end for start, end in executable)]
-    entries = len(list(groupby(path if path in lists else None for path in in_text)))
+    encoded = encoding.encode(found.pieces, modules, encoding.text_ranges(image, rules))
+    entries = len(encoded.values)
     values = whose.of_runs.tolist()
     ends = sum(
         1
@@ -52,7 +50,7 @@ def main() -> None:
         if before and not value and after
     )
     names = bytes_of["kallsyms_module_names"]
-    series, ours = 8 * entries + names, 8 * len(values) + names + bytes_of["kallsyms_module_exceptions"]
+    series, ours = 8 * entries + len(encoded.names), 8 * len(values) + names + bytes_of["kallsyms_module_exceptions"]
     print(
         f"{arguments.vmlinux.name}: {count:,} symbols in the tables, {owned:,} of them in built-in modules, "
         f"{len(in_text):,} pieces of text"
@@ -64,8 +62,7 @@ def main() -> None:
 
     assert made.sizes is not None
     dense = count * image.bits // 8
-    following = np.append(made.addresses[1:], made.addresses[-1:])
-    sparse = 8 * int(np.count_nonzero(made.addresses + made.sizes != following))
+    sparse = 8 * len(sizes.sparse(made.addresses, made.sizes))
     compact = bytes_of["kallsyms_size_codes"] + bytes_of["kallsyms_size_markers"]
     for name, size in (("dense", dense), ("the letter's sparse", sparse), ("compact", compact)):
         print(f"sizes, {name:20} {size:9,} bytes  {100 * size / dense:5.1f} %")

@@ -101,6 +101,14 @@ def built(linux_6_1, make_linux, tmp_path_factory):
     return objdir
 
 
+@pytest.fixture(scope="session")
+def toy_builds(tmp_path_factory):
+    """Two builds of the toy kernel and the numbers of their report (report_kit.py): ten seconds."""
+    from report_kit import Builds
+
+    return Builds(tmp_path_factory.mktemp("report"))
+
+
 def pytest_sessionfinish(session, exitstatus):
     """Where every test should be able to run (CI sets KALLMODSYMS_NO_SKIPS), a skipped one is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -4,12 +4,15 @@
  * allocation of exactly its size, so that AddressSanitizer sees the first byte read past it.
  *
  * A case, in the byte order of this program: 32-bit encoding, symbols, runs, exceptions, objects, high and low half of
- * the relative base, which is also where the tables of addresses pretend to be; then each table of struct kallmodsyms_tables in order: 32-bit length, or ABSENT, and the bytes.
+ * the relative base, which is also where the tables of addresses pretend to be; then each table of struct
+ * kallmodsyms_tables in order: 32-bit length, or ABSENT, and the bytes.
  *
  *   harness kallmodsyms|kallsyms|hidden   the whole listing (hidden: as kallmodsyms, without privilege)
  *   harness seek INDEX...                 the line of kallmodsyms at each index
  *   harness lookup ADDRESS...             "INDEX MODULES": what kallmodsyms_lookup() finds
  *   harness fuzz                          any number of cases, each listed, sought and looked up; prints each outcome
+ *
+ * With LIBFUZZER defined, what clang's -fsanitize=fuzzer drives: a case from memory, as "fuzz" does it.
  *
  * A damaged table ends the first three with status 3 and "TABLE OFFSET" on standard error.
  */
@@ -38,55 +41,48 @@ static void count(void *context, const char *text, unsigned long length)
 		emitted += (unsigned char)*text++;
 }
 
-static bool read_number(u32 *number)
-{
-	return fread(number, sizeof(*number), 1, stdin) == 1;
-}
+/* Bytes that no table of a case reaches. */
+#define TOO_LONG (1u << 24)
 
-static u32 need_number(void)
-{
-	u32 number;
+enum loaded { AT_THE_END, CUT_OFF, LOADED };
 
-	if (!read_number(&number))
-		exit(1);
-	return number;
-}
-
-static bool load(void)
+static enum loaded load(FILE *input)
 {
 	struct kallmodsyms_table *const all[] = {
 		&tables.addresses, &tables.names, &tables.markers, &tables.token_table, &tables.token_index,
 		&tables.module_addresses, &tables.modules, &tables.module_names, &tables.module_exceptions,
 		&tables.sizes, &tables.size_codes, &tables.size_markers, &tables.objects, &tables.object_names,
 	};
-	unsigned long long base;
-	u32 encoding;
-	size_t i;
+	u32 numbers[7];
+	size_t found = fread(numbers, sizeof(*numbers), 7, input), i;
 
-	if (!read_number(&encoding))
-		return false;
-	tables.encoding = encoding;
-	tables.num_syms = need_number();
-	tables.num_modules = need_number();
-	tables.num_exceptions = need_number();
-	tables.num_objects = need_number();
-	base = (unsigned long long)need_number() << 32;
-	tables.relative_base = (unsigned long)(base | need_number());
+	if (found < 7)
+		return found ? CUT_OFF : AT_THE_END;
+	tables.encoding = numbers[0];
+	tables.num_syms = numbers[1];
+	tables.num_modules = numbers[2];
+	tables.num_exceptions = numbers[3];
+	tables.num_objects = numbers[4];
+	tables.relative_base = (unsigned long)((unsigned long long)numbers[5] << 32 | numbers[6]);
 	tables.addresses.address = tables.module_addresses.address = tables.relative_base;
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		u32 length = need_number();
+		u32 length;
 
 		free((void *)all[i]->data);
 		all[i]->data = NULL;
 		all[i]->bytes = 0;
+		if (!fread(&length, sizeof(length), 1, input))
+			return CUT_OFF;
 		if (length == ABSENT)
 			continue;
+		if (length > TOO_LONG)
+			return CUT_OFF;
 		all[i]->data = malloc(length);
 		all[i]->bytes = length;
-		if (fread((void *)all[i]->data, 1, length, stdin) != length)
-			exit(1);
+		if (fread((void *)all[i]->data, 1, length, input) != length)
+			return CUT_OFF;
 	}
-	return true;
+	return LOADED;
 }
 
 static int finish(int status)
@@ -120,15 +116,14 @@ static int seek(u32 index)
 	return status ? status : kallmodsyms_next(&cursor);
 }
 
-/* Positions that a reader may ask for, sound or not. */
-static void fuzz(void)
+/* All that a reader may ask for, sound or not. Returns the table in which the listing found damage, or "sound". */
+static const char *fuzz(void)
 {
 	u32 probes[] = { 1, 255, 256, 257, tables.num_syms / 2, tables.num_syms - 1, tables.num_syms, ABSENT };
+	const char *outcome = list("kallmodsyms", count) == KALLMODSYMS_CORRUPT ? cursor.fault.table : "sound";
 	u32 modules;
 	size_t i;
-	int status = list("kallmodsyms", count);
 
-	printf("%s\n", status == KALLMODSYMS_CORRUPT ? cursor.fault.table : "sound");
 	for (i = 0; i < sizeof(probes) / sizeof(*probes); i++) {
 		if (!seek(probes[i]))
 			kallmodsyms_lookup(&cursor, &tables, cursor.symbol.address + i, &modules);
@@ -136,21 +131,41 @@ static void fuzz(void)
 	}
 	for (i = 0; i < sizeof(unsigned long) * 8; i++)
 		kallmodsyms_lookup(&cursor, &tables, (1ul << i) - 1, &modules);
+	return outcome;
 }
+
+#ifdef LIBFUZZER
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	FILE *input = size ? fmemopen((void *)data, size, "r") : NULL;
+
+	if (!input)
+		return 0;
+	if (load(input) == LOADED)
+		fuzz();
+	fclose(input);
+	return 0;
+}
+
+#else
 
 int main(int argc, char **argv)
 {
+	enum loaded loaded;
 	u32 modules;
 	int status = 0, i;
 
 	if (argc < 2)
 		return 2;
 	if (!strcmp(argv[1], "fuzz")) {
-		while (load())
-			fuzz();
-		return 0;
+		while ((loaded = load(stdin)) == LOADED)
+			puts(fuzz());
+		return loaded == CUT_OFF;
 	}
-	if (!load())
+	if (load(stdin) != LOADED)
 		return 1;
 	if (strcmp(argv[1], "seek") && strcmp(argv[1], "lookup"))
 		return finish(list(argv[1], print));
@@ -171,3 +186,5 @@ int main(int argc, char **argv)
 	}
 	return finish(status);
 }
+
+#endif

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables_kit import NATIVE, RODATA, TARGETS, assemble, image, table
 
 from kallmodsyms import Kernel, elf, forms, questions, release, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import listing, owners, reader, select, sizes, tables
+from kallmodsyms.kallsyms import listing, owners, reader, select, tables
 from kallmodsyms.kallsyms.select import Options
 from kallmodsyms.linkmap import Piece
 from kallmodsyms.names import SIZES
@@ -103,6 +103,29 @@ def test_a_gap_with_a_symbol_of_its_own_is_no_padding():
     _, whose, made = attributed(rows, pieces)
     assert runs(whose) == [(0, ("ext4",)), (0x20, ()), (0x40, ("ext4",)), (0x60, ())]
     assert len(made.modules.exceptions) == 0
+
+
+def test_pieces_that_overlap_and_pieces_at_the_lowest_address():
+    """What lies inside of an earlier piece has no run of its own; a run may begin at 0."""
+    pieces = [
+        Piece(0, 0x20, "fs/ext4/inode.o"),
+        Piece(0x10, 0x20, "lib/argv_split.o"),  # ends where the one around it does
+        Piece(0x18, 0x30, "lib/crc-itu-t.o"),  # goes on behind it
+    ]
+    found = table([(0, "t", "a"), (0x10, "t", "b"), (0x20, "t", "c")], executable=((0, 0x100),))
+    whose = owners.attribute(found, pieces, MODULES, {})
+    named = [whose.lists[value] for value in whose.of_runs.tolist()]
+    assert list(zip(whose.starts.tolist(), named, strict=True)) == [(0, ("ext4",)), (0x20, ("crc_itu_t",)), (0x30, ())]
+
+
+def test_the_objects_of_symbols():
+    """A symbol of nobody has no object, even where all symbols of a name are of one."""
+    pieces = [Piece(TEXT, TEXT + 0x20, "fs/ext4/inode.o"), Piece(TEXT + 0x20, TEXT + 0x40, "lib/argv_split.o")]
+    rows = [(TEXT, "t", "show"), (TEXT, "t", "mark"), (TEXT + 0x10, "t", "show"), (TEXT + 0x20, "t", "other")]
+    _, whose, _ = attributed(rows, pieces, {(TEXT, "mark"): None})
+    paths = [whose.paths[number] for number in whose.path_of_symbols.tolist()]
+    assert paths == ["fs/ext4/inode.o", "", "fs/ext4/inode.o", "lib/argv_split.o"]
+    assert owners.suffixes(whose, [b"show", b"show", b"other"], np.array([0, 2, 3])) == {}
 
 
 PATHS = list(LISTS)
@@ -302,36 +325,6 @@ def test_decoded_image_equals_the_plain_reading(tmp_path, drawn, form, base_rela
             run = int(np.searchsorted(whose.starts, np.uint64(address), side="right")) - 1
             expected = LISTS[piece.path] if any(start <= address < end for start, end in in_text) else ()
             assert (whose.lists[int(whose.of_runs[run])] if run >= 0 else ()) == expected
-
-
-ascending = st.lists(
-    st.tuples(
-        st.sampled_from([0, 0, 1, 16, 64, 300, 2**31]),
-        st.booleans(),
-        st.sampled_from([0, 1, 15, 16, 17, 64, 253, 254, 255, 300]) | st.integers(0, 2**64 - 1),
-    ),
-    max_size=700,
-)
-
-
-@given(ascending)
-@example(
-    [(16, False, 16 - gap) for gap in (0, 1, 16)]
-    + [(2**31, False, 2**31 - 253), (2**31, False, 2**31 - 254), (0, False, 2**64 - 1)]
-)
-def test_sizes_decode(rows):
-    addresses = np.cumsum([row[0] for row in rows], dtype=np.uint64)
-    absolute, exact = np.array([row[1] for row in rows], np.bool_), np.array([row[2] for row in rows], np.uint64)
-    coded = sizes.encode(addresses, absolute, exact)
-    assert sizes.decode(addresses, absolute, coded.codes.tobytes(), coded.markers).tolist() == exact.tolist()
-
-
-def test_size_codes():
-    """The example of docs/design.md: padding, no size, an overlap, and a neighbour that does not move along."""
-    addresses = np.array([0x1000, 0x1020, 0x1040, 0x1040, 0x1050, 0x1060], np.uint64)
-    absolute = np.array([False] * 5 + [True])
-    coded = sizes.encode(addresses, absolute, np.array([0x1D, 0, 0x500, 0x10, 0x10, 3], np.uint64))
-    assert coded.codes.tolist() == [3, 255, 254, 0x80, 0x0A, 0, 254, 0x10, 254, 3] and coded.markers.tolist() == [0]
 
 
 def test_listing(tmp_path):

@@ -209,6 +209,20 @@ def test_flags_from_above_are_there_for_who_needs_them(tree):
     assert reasons(tree) == {"d": f"{tree}/d/Makefile changed"}
 
 
+def test_what_is_inherited_is_a_fact(tree):
+    """A variable that a directory above changed; it is remembered whether that one is evaluated again or not."""
+    write(tree, "d/Makefile", "obj-y += s/\nKBUILD_CFLAGS += -DONE\nexport OWN := 1\n")
+    write(tree, "d/s/Makefile", "obj-y += $(if $(findstring ONE,$(KBUILD_CFLAGS)),one.o) $(OWN).o\n")
+    assert set(reasons(tree)) == {"d", "d/s"}
+    assert reasons(tree) == {}
+    write(tree, "d/Makefile", "obj-y += s/\nKBUILD_CFLAGS += -DONE\nexport OWN := 1\n# the same\n")
+    assert reasons(tree) == {"d": f"{tree}/d/Makefile changed"}
+    write(tree, "d/Makefile", "obj-y += s/\nKBUILD_CFLAGS += -DTWO\nexport OWN := 1\n")
+    assert set(reasons(tree)) == {"d", "d/s"}
+    write(tree, "d/Makefile", "obj-y += s/\nKBUILD_CFLAGS += -DTWO\nexport OWN := 2\n")
+    assert set(reasons(tree)) == {"d", "d/s"}
+
+
 def test_what_a_command_prints_is_a_fact(tree):
     write(tree, "list", "f.o")
     write(tree, "e/Makefile", "obj-y += $(shell cat list)\n")

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from kallmodsyms import elf, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kbuild.modules import Module
-from kallmodsyms.linkmap import Label, LinkMap, OutputSection, Piece, builtin_ranges, image, ranges, read
+from kallmodsyms.linkmap import Label, LinkMap, OutputSection, Piece, builtin_ranges, gnu, image, ranges, read
+from kallmodsyms.linkmap.expand import expand
+from kallmodsyms.linkmap.records import LINKER_MADE, EndLabel, Filler, Input, Layout, Output
 
 # A linker script like the kernel's: markers, two executable sections, one with a name that breaks the map's line.
 SCRIPT = """
@@ -631,9 +633,6 @@ def test_garbage_is_refused_or_read(tmp_path_factory, heading, data):
 
 def test_what_is_in_one_big_object_is_moved_as_a_whole():
     """Inputs, labels at their ends and fillers, each by the distance of its own section; what is not of it stays."""
-    from kallmodsyms.linkmap.expand import expand
-    from kallmodsyms.linkmap.records import EndLabel, Filler, Input, Layout, Output
-
     inner = Layout(
         outputs=[Output(".text", 0, 0x30, True), Output(".init", 0x40, 0x10, True)],
         inputs=[
@@ -644,7 +643,7 @@ def test_what_is_in_one_big_object_is_moved_as_a_whole():
         ends=[EndLabel(0, 0x10, "end_of_a"), EndLabel(2, 0x50, "end_of_c")],
         fillers=[Filler(0, 0x10, 0x10)],
     )
-    image = Layout(
+    whole = Layout(
         outputs=[Output(".kernel", 0x1000, 0x200, True)],
         inputs=[
             Input(0, ".text", 0x1000, 0x10, "head.o"),
@@ -654,7 +653,7 @@ def test_what_is_in_one_big_object_is_moved_as_a_whole():
         ],
         ends=[EndLabel(0, 0x1010, "end_of_head"), EndLabel(2, 0x1130, "end_of_all")],
     )
-    moved = expand(image, inner, "vmlinux.o", "image.map", "object.map")
+    moved = expand(whole, inner, "vmlinux.o", "image.map", "object.map")
     assert [(entry.start, entry.size, entry.path) for entry in moved.inputs] == [
         (0x1000, 0x10, "head.o"),
         (0x1010, 0x10, "c.o"),
@@ -669,3 +668,39 @@ def test_what_is_in_one_big_object_is_moved_as_a_whole():
     ]
     assert moved.fillers == [Filler(0, 0x1110, 0x10)]
     assert moved.inputs[-1].why == "not in the map of vmlinux.o, or not of this size there"
+
+
+GNU_MAP = """\
+Linker script and memory map
+
+LOAD init/main.o
+ *(.never)
+                0x0000000000000000        0x0 init/main.o
+  odd
+                0x0000000000000000        0x0 init/main.o
+.text           0x0000000000001000      0x200 load address 0x0000000000001000
+ *(.text)
+ .text          0x0000000000001000       0x40 init/main.o
+ *fill*         0x0000000000001040       0x1e
+ .text.stub     0x0000000000001060       0x20 linker stubs
+ .plt           0x0000000000001080       0x20 init/main.o
+                0x00000000000010a0       0x18 ASCIZ "a text of 23 characters"
+OUTPUT(vmlinux elf64-x86-64)
+"""  # fmt: skip
+
+
+def test_each_kind_of_line_of_gnu_ld():
+    """As binutils' ld/ldlang.c prints them; and lines that are none of these, which change nothing."""
+    lines = GNU_MAP.split("\n")
+    layout = gnu.parse(lines, "map")
+    assert layout.outputs == [Output(".text", 0x1000, 0x200, True)]
+    assert layout.inputs == [
+        Input(0, ".text", 0x1000, 0x40, "init/main.o"),
+        Input(0, ".text.stub", 0x1060, 0x20, None, LINKER_MADE),
+        Input(0, ".plt", 0x1080, 0x20, None, LINKER_MADE),
+    ]
+    assert layout.fillers == [Filler(0, 0x1040, 0x1E), Filler(0, 0x10A0, 0x18)]
+    assert gnu.has_end(lines)
+    assert not gnu.has_end(lines[:-1])
+    assert not gnu.has_end([*lines[:-2], ""])
+    assert not gnu.has_end([*lines[:-2], "OUTPUT(vmlinux", "x"])

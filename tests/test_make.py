@@ -62,6 +62,13 @@ D ::= $(A)
 E ?= three
 E ?= four
 FROM_ENV ?= five
+F ?= $(LATE)
+LATE = late
+define G ?=
+$(LATE) g
+endef
+LATE = later
+$(info $(F) $(G) $(flavor F) $(flavor G))
 $(info $(A) $(C) $(D) $(E) $(FROM_ENV) $(value FROM_ENV) $(flavor A) $(flavor C) $(flavor D) $(flavor nothing))
 """,
     "append": r"""
@@ -461,6 +468,32 @@ $(info [$(G)] $(shell echo $(shell echo nested)))
 SHELL := /bin/bash
 $(info $(shell echo $${BASH_VERSION:+bash}))
 """,
+    "assignments-by-shell": r"""
+A != echo a; echo b; echo '$$(B)'
+B = late
+C != printf 'x\n'
+D != true
+override E != echo e
+E = ignored
+FROM_CMD != echo ignored
+define F !=
+echo $(B)
+endef
+$(info [$(A)] [$(C)] [$(D)] [$(E)] [$(F)] [$(FROM_CMD)] $(origin E) $(flavor A) $(flavor C) $(flavor F))
+C += $(B)
+B = later
+$(info [$(C)] [$(A)])
+""",
+    "rules-from-variables": r"""
+E := =
+T := all:A
+$(T) x = 1
+	@:
+A x 1 $(E): ;
+B := $(subst a,\,a)
+$(B) : ;
+\: ;
+""",
     "export": r"""
 export A := 1
 B = 2
@@ -526,6 +559,79 @@ def around(tmp_path) -> Path:
 def test_prints_what_gnu_make_prints(name, around):
     write(around, CASES[name] + "\nall: ;\n")
     assert ours(around) == gnu_make(around)
+
+
+# What may come after a rule, and whether a line with a tab below it is still the rule's is for GNU make to say.
+BETWEEN = [
+    "", "# comment", "A = 1", "A := 1", "A ?= 1", "A += 1", "A != echo 1", "define A\nendef", "undefine A", "export A",
+    "unexport A", "export", "vpath %.c src", "vpath", "include empty.mk", "-include missing.mk", "include",
+    "all: A = 1", "$(T) A = 1", "ifdef A\nendif", "ifndef A\nB = 1\nendif", "ifdef A\nB = 1\nendif", "$(nothing)",
+    "$(info x)", "other: ;", "$(C) $(info x)", "$(R): ;", ": ;", "$(nothing): ;", "$(eval B = 1)",
+    "override A = 1", "export A = 1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("before", ["all: ;", "$(nothing): ;", ": ;", "T := all:", ""])
+def test_whose_a_line_with_a_tab_is(before, between, tmp_path):
+    (tmp_path / "empty.mk").touch()
+    write(tmp_path, f"T := all:\nR := some\nC := :\n{before}\n{between}\n\tA := $(info a tab)\nall: ;\n")
+    assert ours(tmp_path) == gnu_make(tmp_path)
+
+
+def test_what_is_exported(tmp_path):
+    """As a recipe finds it in its environment."""
+    write(
+        tmp_path,
+        "export A = $(B)\nB = 1\nC := $$(B)\nexport C FROM_ENV\nexport D := 2\nE = 3\ndefine F\n4\nendef\nexport F\n"
+        "all: ; @printenv A C D F FROM_ENV FROM_CMD; printenv B E HOME || :\n",
+    )
+    evaluator = Evaluator(tmp_path)
+    evaluator.set_environment(ENVIRONMENT)
+    evaluator.set_command_line(COMMAND_LINE)
+    evaluator.read("Makefile")
+    names = ("A", "C", "D", "F", "FROM_ENV", "FROM_CMD", "B", "E", "HOME")
+    found = evaluator.exported()
+    assert [evaluator.exported_text(name, found[name]) for name in names if name in found] == gnu_make(tmp_path)
+
+
+def test_includes_may_nest_a_hundred_times(tmp_path):
+    for number in range(1, 102):
+        (tmp_path / f"{number}.mk").write_text(f"include {number + 1}.mk\n")
+    write(tmp_path, "include 3.mk\n")
+    (tmp_path / "102.mk").write_text("A = 1\n")
+    with pytest.raises(InputError) as caught:
+        Evaluator(tmp_path).read("Makefile")
+    last = " -> ".join(f"{tmp_path}/{number}.mk" for number in (99, 100, 101, 102))
+    assert str(caught.value) == f"{tmp_path}/101.mk:1: includes go round: {last}"
+    write(tmp_path, "include 4.mk\n")
+    evaluator = Evaluator(tmp_path)
+    evaluator.read("Makefile")
+    assert evaluator.get("A") == "1"
+
+
+def test_the_files_of_a_cycle_are_named(tmp_path):
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.mk").write_text(f"include {number % 3 + 1}.mk\n")
+    write(tmp_path, "include 1.mk\n")
+    with pytest.raises(InputError) as caught:
+        Evaluator(tmp_path).read("Makefile")
+    cycle = " -> ".join(f"{tmp_path}/{number}.mk" for number in (1, 2, 3, 1))
+    assert str(caught.value) == f"{tmp_path}/3.mk:1: includes go round: {cycle}"
+
+
+def test_places_of_messages(tmp_path):
+    """What is evaluated has the place of the line that does it; after an included file the place is here again."""
+    (tmp_path / "more.mk").write_text("\n\n$(info c)\n")
+    write(tmp_path, "$(eval $(info a))\n\n$(eval B := $$(info b))\ninclude more.mk\n$(info d)\n\n$(eval x)\n")
+    evaluator = Evaluator(tmp_path)
+    with pytest.raises(InputError) as caught:
+        evaluator.read("Makefile")
+    here = str(tmp_path / "Makefile")
+    assert evaluator.messages == [
+        (here, 1, "a"), (here, 3, "b"), (f"{tmp_path}/more.mk", 3, "c"), (here, 5, "d"),
+    ]  # fmt: skip
+    assert str(caught.value).splitlines()[0] == f"{here}:7: missing separator"
 
 
 @pytest.mark.parametrize("name", MISTAKES)

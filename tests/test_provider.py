@@ -1,7 +1,7 @@
 """/proc/kallmodsyms of a real, unpatched Linux that `kallmodsyms link` made.
 
 Against our decoding of its vmlinux, against /proc/kallsyms of the same boot, and against what nm says of a loaded
-module.
+module; and with tables that are damaged in the image.
 """
 
 import random
@@ -15,8 +15,9 @@ from pathlib import Path
 import hook
 import pytest
 
-from kallmodsyms import boot, provider
+from kallmodsyms import boot, elf, provider, symbols
 from kallmodsyms.kallsyms import reader
+from kallmodsyms.kallsyms.filters import OUR_LABELS
 
 BUSYBOX = "/bin/busybox"
 AS_NOBODY = f'{BUSYBOX} su nobody -s /bin/sh -c "{BUSYBOX} cat'
@@ -179,3 +180,42 @@ def test_the_kernels_own_checks_find_nothing(built, linux_6_1, tmp_path):
     files = [f"checked-provider/{name}" for name in ("kallmodsyms", "kallmodsyms_linked", "kallmodsyms_proc")]
     assert done.stdout.split() == [word for name in files for word in ("CC", f"{name}.o", "CHECK", f"{name}.c")]
     assert (done.returncode, done.stderr) == (0, "")
+
+
+TABLES = [name for name in OUR_LABELS if "kallsyms_object" not in name and "_num_objects" not in name]
+
+
+def damaged(vmlinux: Path, labels: list[str], chance: random.Random) -> bytes:
+    """An image with other bytes in these tables."""
+    image, found = elf.Elf(vmlinux), symbols.read(vmlinux)
+    starts = {name.decode(): int(at) for name, at in zip(found.names, found.addresses, strict=True)}
+    data = bytearray(vmlinux.read_bytes())
+    for label in labels:
+        start = starts[label]
+        if label.endswith("_len") or "_num_" in label:
+            size = 4
+        else:
+            others = [at for name, at in starts.items() if name.startswith("kallsyms_") and name != label]
+            size = min(at for at in others if at >= start) - start
+        section = image.section_at(start)
+        place = start - section.address + section.offset
+        data[place : place + size] = chance.randbytes(size)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("label", ["all", *(pytest.param(label, marks=pytest.mark.long) for label in TABLES)])
+def test_a_damaged_table_in_the_image(built, tmp_path, label):
+    """Whatever ours hold: the kernel comes up, reading ends, and /proc/kallsyms is what it was."""
+    there = {name.decode() for name in symbols.read(built / "vmlinux").names}
+    labels = [name for name in (TABLES if label == "all" else [label]) if name in there]
+    if not labels:
+        pytest.skip("this kernel does not have it")
+    (tmp_path / "vmlinux").write_bytes(damaged(built / "vmlinux", labels, random.Random(label)))
+    commands = """
+        /bin/busybox cat /proc/kallmodsyms > /listing; echo read: $?
+        for skip in 1 7 100 1000; do /bin/busybox dd if=/proc/kallmodsyms of=/part bs=997 skip=$skip count=3; done
+    """
+    booted = boot.run(built, ["/proc/kallsyms"], commands, setup=boot.Setup(image=tmp_path / "vmlinux"))
+    assert re.search(r"read: [01]$", booted.console, re.MULTILINE), booted.console[-2000:]
+    assert re.findall(r"(?m)^.*(?:BUG|WARNING|Oops|general protection).*$", booted.console) == []
+    assert booted.contents[0] == reader.read(built / "vmlinux").kallsyms_listing()

@@ -7,6 +7,7 @@ emulation.
 
 import bisect
 import itertools
+import os
 import random
 import re
 import struct
@@ -518,6 +519,23 @@ def test_damaged_tables_do_no_harm(build_harness):
 def test_damaged_tables_do_no_harm_at_length(build_harness, seed):
     machine = MACHINES["x86_64"]
     fuzz(build_harness(machine, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"), machine, seed, 20000)
+
+
+@pytest.mark.long
+def test_what_libfuzzer_thinks_of(tmp_path):
+    """Guided by what is covered, from sound and damaged tables on, for KALLMODSYMS_FUZZ seconds."""
+    machine, seconds = MACHINES["x86_64"], int(os.environ.get("KALLMODSYMS_FUZZ", "600"))
+    (tmp_path / "seeds").mkdir()
+    for number, case in enumerate(mutations(machine, 1, 200)):
+        (tmp_path / f"seeds/{number}").write_bytes(pack(case, machine))
+    command = ["clang", "-std=gnu11", "-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-DLIBFUZZER"]
+    command += ["-fno-sanitize-recover=all", f"-I{RUNTIME}", "-o", tmp_path / "fuzzer"]
+    subprocess.run([*command, HARNESS, RUNTIME / "kallmodsyms.c"], check=True)
+    (tmp_path / "found").mkdir()
+    command = [tmp_path / "fuzzer", f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=40000"]
+    done = subprocess.run([*command, "found", "seeds"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert int(re.search(r"Done (\d+) runs", done.stderr)[1]) > 1000
 
 
 @pytest.mark.parametrize("flags", [["gcc"], ["gcc", "-m32"], ["clang"], ["clang", "-m32"]], ids=" ".join)

@@ -12,7 +12,7 @@ import pytest
 from tables_kit import link
 from toy_kit import Toy
 
-from kallmodsyms import kbuild
+from kallmodsyms import boot, kbuild
 from kallmodsyms.kallsyms import reader
 from kallmodsyms.series import sizes
 
@@ -110,7 +110,7 @@ def test_the_list_is_what_make_says(replayed):
     assert cells(text, "modules") == [len(theirs), len(ours)]
     assert f"- {len(missing)} modules are missing: `{missing[0]}`, " in text
     time = replayed.output("series/2-modules_thick/TIME.md").decode()
-    assert len(re.findall(r"\| \d+\.\d\d \|$", time, re.MULTILINE)) == 3
+    assert len(re.findall(r"(?: \| \d+\.\d\d){2} \|$", time, re.MULTILINE)) == 3
 
 
 def test_without_make(toy, tmp_path):
@@ -244,3 +244,21 @@ def test_a_kernel_without_sizes(toy):
     said = toy.doit("series:7-sizes", "sizes=none", status=1)
     assert f"{toy.objdir}/vmlinux: was linked without sizes\n  link it with sizes=compact\n" in said
     toy.doit("series:6-proc", "series:summary", "sizes=none")
+
+
+@pytest.mark.long
+def test_a_real_kernel(built, linux_6_1, make_linux):
+    """What root and nobody read in the booted kernel; and the letter's excerpt, which is from objects that it has."""
+    make_linux(built, linux_6_1, "series")
+    as_nobody = f'{boot.BUSYBOX} su nobody -s /bin/sh -c "{boot.BUSYBOX} cat /proc/kallmodsyms" > /nobody'
+    root, nobody = boot.run(built, ["/proc/kallmodsyms", "/nobody"], as_nobody).contents
+    series = built / "series"
+    assert (series / "7-sizes/root").read_bytes() == root
+    assert (series / "7-sizes/nobody").read_bytes() == nobody
+    plain = re.sub(rb"(?m)^([0-9a-f]{16}) [0-9a-f]+ ", rb"\1 ", root)
+    assert (series / "6-proc/root").read_bytes() == plain
+    summary = (series / "PAGE.md").read_text()
+    assert " t lio_get_regs_len\t[liquidio] [liquidio_vf]" in root.decode()
+    assert "[liquidio] [liquidio_vf]" in summary and "has no liquidio" not in summary and "has no rapl" in summary
+    added = re.search(r"^\| vmlinux \|.*$", summary, re.MULTILINE)[0]
+    assert len(re.findall(r"[\d,]+ \(", added)) == 5

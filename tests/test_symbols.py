@@ -92,16 +92,19 @@ def test_equal_to_nm(objects, sizes):
         found = symbols.read(path)
         assert found.nm(sizes) == expected, path
         assert (found.bits, found.byteorder) == (target.bits, target.byteorder)
+        assert {int(a) for a, letter in zip(found.addresses, found.types, strict=True) if letter in b"Uwv"} <= {0}
 
 
 @pytest.mark.parametrize("sizes", [False, True], ids=["-n", "-nS"])
 def test_text_of_nm_read_back(objects, sizes, tmp_path):
-    _, files = objects
+    target, files = objects
     for path in files:
         text = symbols.read(path).nm(sizes)
         (tmp_path / "map").write_bytes(text)
         found = symbols.read(tmp_path / "map")
         assert found.nm(sizes) == text
+        assert (found.bits, found.types) == (target.bits, symbols.read(path).types)
+        assert found.addresses.tolist() == symbols.read(path).addresses.tolist()
         assert found.executable is None and found.byteorder is None
         assert (found.sizes is not None) == (
             sizes and path.name != "s.o"
@@ -135,6 +138,22 @@ def test_malformed_line(tmp_path, text, line):
     with pytest.raises(InputError) as caught:
         symbols.read(tmp_path / "bad.map")
     assert str(caught.value).startswith(f"{tmp_path / 'bad.map'}:{line}: is not a line of nm")
+
+
+@pytest.mark.parametrize(
+    ("text", "bits", "addresses"),
+    [
+        (b"0 T a\n", 32, [0]),
+        (b"ffffffff T a\n", 32, [2**32 - 1]),
+        (b"100000000 T a\n", 64, [2**32]),
+        (b"         U u\n00000010 T a\n", 32, [0, 16]),
+        (b"                 U u\nffffffffffffffff T a\n", 64, [0, 2**64 - 1]),
+    ],
+)
+def test_digits_tell_the_word_size(tmp_path, text, bits, addresses):
+    (tmp_path / "map").write_bytes(text)
+    found = symbols.read(tmp_path / "map")
+    assert (found.bits, found.addresses.tolist()) == (bits, addresses)
 
 
 def test_empty_text_has_no_symbols(tmp_path):

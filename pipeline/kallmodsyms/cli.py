@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kallmodsyms import errors, files, kernel_commands
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import SIZES
+from kallmodsyms.report import command as report_command
 
 if TYPE_CHECKING:
     from kallmodsyms.configured import Configured
@@ -434,6 +435,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     kernel_commands.declare(command, _deliver)
+    report_command.declare(command, _deliver)
 
     sub = command(
         "build",

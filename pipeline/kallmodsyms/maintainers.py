@@ -21,17 +21,30 @@ from pathlib import Path
 from kallmodsyms import files
 
 _EVERYTHING = "THE REST"
-_Section = tuple[str, tuple[tuple[Callable[[str], object], int], ...], tuple[Callable[[str], object], ...]]
+_Wanted = tuple[Callable[[str], object], int, str]
+"""What matches, how deep it is, and how each path that it matches begins."""
+_Section = tuple[str, tuple[_Wanted, ...], tuple[Callable[[str], object], ...]]
 
 
 def sections(tree: str | os.PathLike[str], path: str) -> list[str]:
     """The sections for `path`, the one with the deepest pattern first. Raises InputError without a MAINTAINERS file."""
     found = []
-    for title, wanted, excluded in _read(os.fspath(tree)):
-        depths = [depth for matches, depth in wanted if matches(path)]
+    for title, wanted, excluded in _nearby(os.fspath(tree), path[: path.rfind("/") + 1]):
+        depths = [depth for matches, depth, _ in wanted if matches(path)]
         if depths and not any(matches(path) for matches in excluded):
             found.append((-max(depths), title))
     return [title for _, title in sorted(found)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _nearby(tree: str, directory: str) -> list[_Section]:
+    """The sections with what can match a file in a directory: to ask all of them of each file takes long."""
+    found = []
+    for title, wanted, excluded in _read(tree):
+        near = tuple(one for one in wanted if directory.startswith(one[2]) or one[2].startswith(directory))
+        if near:
+            found.append((title, near, excluded))
+    return found
 
 
 @functools.lru_cache(maxsize=1)
@@ -42,7 +55,9 @@ def _read(tree: str) -> list[_Section]:
         title, _, rest = block.strip("\n").partition("\n")
         words = re.findall(r"^([FXN]):[ \t]*(\S.*?)\s*$", rest, re.MULTILINE)
         wanted = tuple(
-            (re.compile(word).search, 0) if kind == "N" else (_pattern(tree, word), word.strip("/").count("/") + 1)
+            (re.compile(word).search, 0, "")
+            if kind == "N"
+            else (_pattern(tree, word), word.strip("/").count("/") + 1, re.split(r"[*?]", word)[0])
             for kind, word in words
             if kind in "FN"
         )

@@ -21,7 +21,7 @@ from kallmodsyms import depfile, elf, files, kbuild, maintainers
 from kallmodsyms.errors import InputError
 from kallmodsyms.kernel import Kernel
 from kallmodsyms.linkmap import ranges
-from kallmodsyms.names import THICK
+from kallmodsyms.names import THICK, ModuleList
 
 _BORDERS = ("_text", "_stext", "_etext", "_sinittext", "_edata", "_end")
 """Labels that tell two links apart. A map may have others where they were before the linker aligned them."""
@@ -44,7 +44,10 @@ class Origin(NamedTuple):
 
 
 class Origins:
-    """What a build directory knows of its image."""
+    """What a build directory knows of its image.
+
+    ranges: the file that says which bytes are which object's; pieces, labels: what it says
+    """
 
     def __init__(self, kernel: Kernel, tree: str | os.PathLike[str] | None = None) -> None:
         """tree: default: where the build directory's `source` leads, or the build directory itself
@@ -60,9 +63,10 @@ class Origins:
             problem = "no .tmp_vmlinux2.ranges is beside it: its objects are not known"
             raise InputError(problem, path=kernel.path, cure=cure)
         self._kernel = kernel
-        self._pieces, labels = ranges.parse(left)
-        self._starts = [piece.start for piece in self._pieces]
-        for label in labels:
+        self.ranges = left
+        self.pieces, self.labels = ranges.parse(left)
+        self._starts = [piece.start for piece in self.pieces]
+        for label in self.labels:
             there = kernel.address_of(label.name)
             if label.name in _BORDERS and there is not None and there - kernel.distance != label.address:
                 problem = f"is of another link than {kernel.path}: {label.name} is at {label.address:#x} there"
@@ -75,7 +79,7 @@ class Origins:
 
     def of(self, address: int) -> Origin | None:
         """Where a link-time address comes from; None if no object has it."""
-        piece = self._pieces[at] if (at := bisect_right(self._starts, address) - 1) >= 0 else None
+        piece = self.pieces[at] if (at := bisect_right(self._starts, address) - 1) >= 0 else None
         return self.of_object(piece.path) if piece is not None and address < piece.end else None
 
     @functools.cache  # noqa: B019 - as long as a command runs
@@ -99,6 +103,10 @@ class Origins:
             directory, name = posixpath.dirname(directory), posixpath.basename(directory) + "/"
         return ""
 
+    def modules_of(self, path: str) -> ModuleList:
+        """The modules that the object `path` is part of, sorted."""
+        return tuple(sorted({module.name for module in self._modules.get(path, ())}))
+
     def modules(self) -> dict[str, kbuild.Module]:
         """The modules that are built in, by name."""
         return {module.name: module for modules in self._modules.values() for module in modules}
@@ -110,7 +118,7 @@ class Origins:
         code = sorted((one.address, one.end) for one in image.sections if one.flags & flags == flags) if image else []
         starts = [start for start, _ in code]
         found: Counter[str] = Counter()
-        for start, end, path in self._pieces:
+        for start, end, path in self.pieces:
             at = bisect_right(starts, start) - 1
             if at < 0 or start >= code[at][1]:
                 found.update({module.name: end - start for module in self._modules.get(path, ())})

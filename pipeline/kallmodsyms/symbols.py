@@ -173,7 +173,6 @@ def _letters(image: elf.Elf, table: elf.Symbols) -> NDArray[np.uint8]:
 _NAMED = {".drectve": "i", ".edata": "e", ".idata": "i", ".pdata": "p"}
 _NAMED_SECTION = re.compile(r"(\.drectve|\.edata|\.idata|\.pdata)(?:[.$0-9].*)?", re.DOTALL)
 _DEBUGGING = (".debug", ".zdebug", ".gnu.debuglto_.debug_", ".gnu.linkonce.wi.", ".line", ".stab")
-_SHF_MIPS_GPREL = 0x10000000
 
 
 def _section_letter(section: elf.Section) -> str:

@@ -8,6 +8,7 @@ is there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -53,13 +54,16 @@ class Passes:
         files.write(self.path(NAMES.source(0)), assembly.room(tables.empty(self.contents, bits, byteorder)))
 
     def begin(self, sample: str) -> bool:
-        """The source of pass 0, and its object: room as the last build left it; whether there was one.
+        """The source of pass 0, and its object: room as the last build left it, if that linked the same names; whether
+        it did.
 
-        Where not, there is room for nothing. `sample`: an object of the image, for word size and byte order
+        If not, there is room for nothing: the first image only tells what the tables will be, and is linked as a draft
+        in a third of the time. `sample`: an object of the image, for word size and byte order
         """
         kept = self.path(NAMES.kept)
-        if known := os.path.exists(kept):
-            files.write(self.path(NAMES.source(0)), files.read_bytes(kept))
+        mark, _, room = files.read_text(kept).partition("\n") if os.path.exists(kept) else ("", "", "")
+        if known := mark == self._mark():
+            files.write(self.path(NAMES.source(0)), room)
         else:
             found = elf.Elf(self.path(sample))
             self.empty_tables(found.bits, found.byteorder)
@@ -68,7 +72,11 @@ class Passes:
 
     def keep(self, number: int) -> None:
         """Let the next build begin with the source of a pass."""
-        files.write(self.path(NAMES.kept), files.read_bytes(self.path(NAMES.source(number))))
+        files.write(self.path(NAMES.kept), f"{self._mark()}\n{files.read_text(self.path(NAMES.source(number)))}")
+
+    def _mark(self) -> str:
+        """A comment that stands for the names in vmlinux.o, which every release makes of all that is linked."""
+        return f"/* {hashlib.sha256(elf.Elf(self.path('vmlinux.o')).symbols().strings).hexdigest()} */"
 
     def last(self, number: int) -> str:
         """The image that is to be vmlinux: that of pass `number`, of pass 1 a copy, which counts as pass 2, since the

@@ -130,12 +130,14 @@ class Evaluator(Scope):
         for name, value in program.assignments.items():
             self.define(name, value, recursive=True)
         conditionals = Conditionals()
-        in_rule = no_targets = in_ignored_define = False
+        in_rule = in_ignored_define = (
+            False  # in_rule: a line with a tab belongs to a recipe, if only to one of no target
+        )
         index = 0
         while index < len(lines):
             line = lines[index]
             index += 1
-            if line.recipe and (in_rule or no_targets):
+            if line.recipe and in_rule:
                 continue
             self.line = line.number
             kind = line.kind or line.classify()
@@ -179,10 +181,10 @@ class Evaluator(Scope):
             elif kind is Kind.TARGET_VARIABLE:
                 in_rule = False
             elif kind is Kind.RULE:
-                in_rule, no_targets = True, False
+                in_rule = True
                 self._expand_text(line)
             else:
-                in_rule, no_targets = self._anything(line, no_targets)
+                in_rule = self._anything(line)
         conditionals.finish(self)
 
     def _assign(self, line: Line) -> None:
@@ -277,11 +279,11 @@ class Evaluator(Scope):
             for name in self.glob(word) if has_magic(word) else [word]:
                 self._include(name, line.optional)
 
-    def _anything(self, line: Line, no_targets: bool) -> tuple[bool, bool]:
-        """A line whose expansion tells what it is. Returns whether a rule is open, and whether it has no targets."""
+    def _anything(self, line: Line) -> bool:
+        """A line whose expansion tells what it is. Returns whether a rule is open, of targets or of none."""
         words = make_words(line.text)
         if words and words[0] == ":":
-            return False, True
+            return True
         expanded, colon = "", -1
         taken: list[str] = []
         for word in words:
@@ -293,15 +295,15 @@ class Evaluator(Scope):
         if colon < 0:
             if expanded.strip(SPACES):
                 raise self.error("missing separator", text=line.raw)
-            return False, no_targets
+            return False
         if not expanded[:colon].strip(SPACES):
-            return False, True
+            return True
         rest = _after_words(line.text, taken)
         after = expanded[colon + 1 :].removeprefix(":")
         if is_target_variable(after + rest):
-            return False, no_targets
+            return False
         self.expand(compile_text(rest))
-        return True, False
+        return True
 
 
 def _blank_between(old: str, text: str) -> str:

@@ -183,14 +183,13 @@ class Replay:
         return (("file", target) for target in self.objects)
 
     def _archive(self) -> None:
-        """Make those archives anew that are not what they were, or older than a member."""
+        """Make those archives anew that are not what they were, or that `ar` would make otherwise now."""
         kept = {fact.name: fact.value for fact in self.ledger.writes("archive")}
         remade = False
         for path in self.archives:
-            time = self.submake.time(path)
             if (
-                time < max((self.submake.time(member) for member in self.submake.members(path)), default=0)
-                or self.world.files.look(path) != kept.get(path)
+                self.world.files.look(path) != kept.get(path)
+                or not self.submake.stands(path)
                 or (remade and path == "vmlinux.a")
             ):
                 self.submake.again(path)

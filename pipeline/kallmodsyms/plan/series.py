@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = {
     "1-tristate": ("tristate.conf", "compared"),
-    "2-modules_thick": ("modules_thick.builtin", "modules_thick.series", "missing", "invented", "otherwise"),
+    "2-modules_thick": ("modules_thick.builtin", "modules_thick.series", "missing", "invented", "otherwise", "TIME.md"),
     "3-ranges": ("vmlinux.map", "ranges", "ranges.series"),
     "4-modules": ("kallsyms.S",),
     "5-optimize": ("kallsyms.S",),

@@ -86,6 +86,13 @@ class Submake:
         except InputError:
             return []
 
+    def stands(self, path: str) -> bool:
+        """Whether `ar` would make the same archive of its members; not, if it is no archive."""
+        try:
+            return archives.stands(f"{self.base}/{path}")
+        except InputError:
+            return False
+
     def time(self, path: str) -> int:
         """When a file was written, in ns, as make sees it; 0 if there is none."""
         try:

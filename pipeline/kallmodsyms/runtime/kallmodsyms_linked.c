@@ -12,6 +12,9 @@
 #ifdef __KERNEL__
 #include <linux/mm.h>
 #include <asm/sections.h>
+
+/* A User Mode Linux does not have it. */
+extern char __end_rodata[] __attribute__((weak));
 #endif
 
 #define TABLE(type, name) extern const type name[] __attribute__((weak))
@@ -79,6 +82,24 @@ static enum kallmodsyms_encoding offsets_encoding(void)
 #endif
 }
 
+/*
+ * How many bytes there may be from a label on: to the end of the kernel's constants, since what lies behind may be
+ * gone after boot. A length in a damaged image does not lead further.
+ */
+static unsigned long room(const void *label)
+{
+#ifdef __KERNEL__
+	const unsigned long start = (unsigned long)label;
+
+	if (start < (unsigned long)__end_rodata)
+		return (unsigned long)__end_rodata - start;
+	return (unsigned long)_end - start;
+#else
+	(void)label;
+	return ~0ul;
+#endif
+}
+
 /* The number that a label marks, 0 where the image has no such label. */
 static u32 number(const u32 *label)
 {
@@ -93,7 +114,7 @@ static struct kallmodsyms_table table(const void *label, unsigned long entries,
 	if (present(label)) {
 		found.data = label;
 		found.address = (unsigned long)label;
-		found.bytes = entries * entry_bytes;
+		found.bytes = room(label) / entry_bytes < entries ? room(label) : entries * entry_bytes;
 	}
 	return found;
 }

@@ -8,9 +8,9 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from kallmodsyms import files, kbuild
 from kallmodsyms.configured import Configured
@@ -59,6 +59,7 @@ def thick(output: Path, configured: Configured) -> None:
         scratch = Path(name)
         text, of_make = _recursion(configured, scratch)
         from_nothing, again = _ours(configured, scratch / "objdir")
+    costs = {"make": of_make, "nothing": from_nothing, "kept": again}
     ours = kbuild.parse_thick(files.read_text(objdir / THICK), str(objdir / THICK))
     theirs = list(dict.fromkeys(map(_module, text.splitlines())))
     mine, its = ({module.object: module.members for module in some} for some in (ours, theirs))
@@ -68,7 +69,7 @@ def thick(output: Path, configured: Configured) -> None:
     files.write(output / SERIES_THICK, kbuild.format_thick(theirs))
     for what, names in (("missing", missing), ("invented", invented), ("otherwise", otherwise)):
         files.write(folder / what, "".join(f"{name}\n" for name in names))
-    page.write(folder / "TIME.md", "TIME", of_make=of_make, from_nothing=from_nothing, again=again)
+    page.write(folder / "TIME.md", "TIME", **{name: cost._asdict() for name, cost in costs.items()})
     page.write(
         folder / PAGE,
         FOLDERS[1],
@@ -87,8 +88,20 @@ def thick(output: Path, configured: Configured) -> None:
     )
 
 
-def _recursion(configured: Configured, scratch: Path) -> tuple[str, float]:
-    """What make prints in the way of the series, in a copy of the configuration, and the seconds that it took."""
+class _Cost(NamedTuple):
+    """Seconds on the clock, and of processors, children included."""
+
+    clock: float
+    processors: float
+
+    @classmethod
+    def since(cls, start: os.times_result) -> _Cost:
+        now = os.times()
+        return cls(now.elapsed - start.elapsed, sum(now[:4]) - sum(start[:4]))
+
+
+def _recursion(configured: Configured, scratch: Path) -> tuple[str, _Cost]:
+    """What make prints in the way of the series, in a copy of the configuration, and what that took."""
     objdir = scratch / "objdir"
     shutil.copytree(configured.objdir / "include", objdir / "include", symlinks=True)
     shutil.copy2(configured.objdir / ".config", objdir)
@@ -97,7 +110,7 @@ def _recursion(configured: Configured, scratch: Path) -> tuple[str, float]:
     )
     unset = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     environment = {name: value for name, value in os.environ.items() if name not in unset} | {"LC_ALL": "C"}
-    start = time.perf_counter()
+    start = os.times()
     try:
         done = subprocess.run(
             command,
@@ -113,20 +126,20 @@ def _recursion(configured: Configured, scratch: Path) -> tuple[str, float]:
         ) from None
     if done.returncode:
         raise InputError(f"make failed, where it goes through the tree as in the series\n{done.stderr.rstrip()}")
-    return done.stdout, time.perf_counter() - start
+    return done.stdout, _Cost.since(start)
 
 
-def _ours(configured: Configured, objdir: Path) -> tuple[float, float]:
-    """The seconds that our list takes in a build directory of which nothing is kept, and once more."""
-    seconds = []
-    for _ in range(2):
+def _ours(configured: Configured, objdir: Path) -> tuple[_Cost, _Cost]:
+    """What our list takes in a build directory of which nothing is kept, and in the end."""
+    costs = []
+    for _ in range(3):  # the second reads what was written so lately that its time says nothing yet
         found = Configured(configured.tree, objdir, configured.arch, configured.variables)
         assert found.configuration is not None  # the Kconfig files are read before the clock runs
-        start = time.perf_counter()
+        start = os.times()
         assert found.modules is not None
-        seconds.append(time.perf_counter() - start)
+        costs.append(_Cost.since(start))
         found.save()
-    return seconds[0], seconds[1]
+    return costs[0], costs[-1]
 
 
 def _module(line: str) -> Module:
