@@ -490,8 +490,8 @@ def test_ninja(small, reference, edit, configure, ninja):
     configure({"VFAT_FS": "m", "DEBUG_DRIVER": "y"})
     assert {"DOIT ninja", "LINK vmlinux"} <= {*ninja()}
     assert reference.differs(small) == [] and ninja() == NOTHING
-    configure({"DEBUG_ENTRY": "y"})
-    assert "CC arch/x86/entry/entry_64.o" in ninja()
+    configure({"DEFAULT_HOSTNAME": '"other"'})  # which no makefile names: ninja knows by a digest
+    assert {"DOIT ninja", "CC init/version.o", "LINK vmlinux"} <= {*ninja()}
     assert reference.differs(small) == [] and ninja() == NOTHING
     edit("fs/isofs/Makefile", b"namei.o inode.o", b"inode.o namei.o")
     assert "DOIT ninja" in ninja()

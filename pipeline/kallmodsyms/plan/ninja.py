@@ -133,6 +133,7 @@ class Ninja:
         recorded = watched.commands(self.submake.base)
         saw = {target: recorded[target] for target in self.replay.made}
         symbols = {target: self._digest(recorded.symbols) for target, recorded in saw.items()}
+        self.replay.date_archives()  # of some, make has made a member anew that came out as it was
         self._remove_stale(symbols)
         files.write(self.objdir / _SCRIPT, self._script())
         files.write(self.objdir / _DEPS, dependencies(saw, self.submake.time))

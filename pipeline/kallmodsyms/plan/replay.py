@@ -202,10 +202,14 @@ class Replay:
 
     def _touch(self) -> Iterator[Seen]:
         """Make archives and what follows as new as what they are made of, if they are older."""
-        last = self._make_newer(self.archives, (*self.made, *self.archives))
+        last = self.date_archives()
         last = self._make_newer(self.stages.before_the_image(), (), last)
         self._make_newer(("vmlinux", "System.map"), (), last)
         yield Fact("order", "vmlinux", None)
+
+    def date_archives(self) -> int:
+        """Make the archives as new as what they are made of; the time of the newest, in ns."""
+        return self._make_newer(self.archives, (*self.made, *self.archives))
 
     def _make_newer(self, paths: Collection[str], parts: Iterable[str], least: int = 0) -> int:
         """Make files at least as new as their parts and as `least`; the time of the newest."""
