@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from kallmodsyms import files
 from kallmodsyms.errors import InputError
@@ -18,40 +18,43 @@ def is_thin(path: str | os.PathLike[str]) -> bool:
     return files.read_bytes(path).startswith(_MAGIC)
 
 
-class Member(NamedTuple):
-    """path: relative to where the archive's is relative to; size: in bytes, when the archive was made"""
-
-    path: str
-    size: int
-
-
 def members(path: str | os.PathLike[str]) -> list[str]:
-    """The paths of the members, in order. Raises InputError as `read`."""
-    return [member.path for member in read(path)[0]]
-
-
-def stands(path: str | os.PathLike[str]) -> bool:
-    """Whether `ar` would make the same archive of its members as they are now: it has no index, and knows only their
-    sizes (`ar D` leaves the times out). Raises InputError as `read`.
-    """
-    found, indexed = read(path)
-    try:
-        return not indexed and all(os.stat(member.path).st_size == member.size for member in found)
-    except OSError:
-        return False
-
-
-def read(path: str | os.PathLike[str]) -> tuple[list[Member], bool]:
-    """The members in their order, and whether there is an index of their symbols.
+    """The members in their order, relative to where `path` is relative to.
 
     Raises InputError for what cannot be read and for what is no thin archive.
     """
+    folder = os.path.dirname(path)
+    return [os.path.normpath(os.path.join(folder, name)) for name, _ in _entries(files.read_bytes(path), path)]
+
+
+def renewed(path: str | os.PathLike[str]) -> bytes | None:
+    """What `ar D` would make of the same members as they are now. Of a member a thin archive without an index knows
+    the size alone.
+
+    None, if it has an index, or a member is gone. Raises InputError as `members`.
+    """
     data = files.read_bytes(path)
+    folder, found = os.path.dirname(path), bytearray(data)
+    try:
+        for name, place in _entries(data, path):
+            size = os.stat(os.path.join(folder, name)).st_size
+            found[place : place + 10] = b"%-10d" % size
+    except OSError:
+        return None
+    return None if _has_index(data) else bytes(found)
+
+
+def _has_index(data: bytes) -> bool:
+    return data[len(_MAGIC) : len(_MAGIC) + 16].rstrip() in (b"/", b"/SYM64/")
+
+
+def _entries(data: bytes, path: str | os.PathLike[str]) -> Iterator[tuple[str, int]]:
+    """The names of the members, and where in the archive the size of each is."""
     if not data.startswith(_MAGIC):
         raise InputError("is no thin archive", path=path, cure="delete it, and let make write it again")
-    folder, found, names, place, indexed = os.path.dirname(path), list[Member](), b"", len(_MAGIC), False
+    names, place = b"", len(_MAGIC)
     while place + _HEADER <= len(data):
-        name, size = data[place : place + 16].rstrip(), data[place + 48 : place + 58].strip()
+        name, size, sized = data[place : place + 16].rstrip(), data[place + 48 : place + 58].strip(), place + 48
         place += _HEADER
         if not size.isdigit():
             raise InputError("is damaged", path=path, cure="delete it, and let make write it again")
@@ -59,13 +62,10 @@ def read(path: str | os.PathLike[str]) -> tuple[list[Member], bool]:
             # The index and the long names are the only contents that are in the archive itself.
             if name == b"//":
                 names = data[place : place + int(size)]
-            indexed = indexed or name != b"//"
             place += int(size) + int(size) % 2
             continue
         if name[:1] == b"/":
             digits = re.match(rb"\d+", name[1:])
             start = int(digits[0]) if digits else len(names)
             name = names[start:].partition(b"\n")[0]
-        member = os.path.normpath(os.path.join(folder, os.fsdecode(name.removesuffix(b"/"))))
-        found.append(Member(member, int(size)))
-    return found, indexed
+        yield os.fsdecode(name.removesuffix(b"/")), sized

@@ -125,7 +125,10 @@ class Replay:
         start = self.ledger.files.now()
         changed = self._changed()
         over = {folder for path in changed for folder in above(path)}
+        before = {path: self.world.files.look(path) for path in self.archives}
+        others = set[str]()  # the directories with another archive now, and those above them
         for path in sorted({*changed, *over}, key=depth, reverse=True):
+            made = [os.path.normpath(f"{path}/{name}") for name in ("built-in.a", "lib.a")]
             if path in changed:
                 try:
                     # Without subdir-ym make does not descend; what is below has been looked into before.
@@ -135,10 +138,13 @@ class Replay:
                 except InputError:
                     self.ledger.append((), forget=["make"])  # it may need something that make would have made before
                     raise
-            elif self.submake.has_command(f"{path}/built-in.a"):
-                self.submake.again(os.path.normpath(f"{path}/built-in.a"))
-        if changed:
+            elif path in others and self.submake.has_command(made[0]):
+                self.submake.again(made[0])
+            if any(self.world.files.look(name) != before.get(name) for name in made):
+                others.update((path, *above(path)))
+        if others:
             self.submake.again("vmlinux.a")
+        if changed:
             self._adopt_some(start, changed)
 
     def _changed(self) -> set[str]:
@@ -183,17 +189,13 @@ class Replay:
         return (("file", target) for target in self.objects)
 
     def _archive(self) -> None:
-        """Make those archives anew that are not what they were, or that `ar` would make otherwise now."""
+        """Make the archives of the members that they have; those anew that are not what they were."""
         kept = {fact.name: fact.value for fact in self.ledger.writes("archive")}
-        remade = False
         for path in self.archives:
-            if (
-                self.world.files.look(path) != kept.get(path)
-                or not self.submake.stands(path)
-                or (remade and path == "vmlinux.a")
-            ):
+            if self.world.files.look(path) != kept.get(path):
                 self.submake.again(path)
-                remade = True
+            else:
+                self.submake.renew(path)
 
     def made_again(self) -> Callable[[str], bool]:
         """What tells whether a file of the build directory is one that these steps write."""

@@ -86,12 +86,16 @@ class Submake:
         except InputError:
             return []
 
-    def stands(self, path: str) -> bool:
-        """Whether `ar` would make the same archive of its members; not, if it is no archive."""
+    def renew(self, path: str) -> None:
+        """Make an archive of the members that it has. Raises InputError where the command that does so fails."""
         try:
-            return archives.stands(f"{self.base}/{path}")
+            content = archives.renewed(f"{self.base}/{path}")
         except InputError:
-            return False
+            return  # of no members there is an archive of the other kind
+        if content is not None:
+            files.write(f"{self.base}/{path}", content)
+        elif self.time(path) < max(map(self.time, self.members(path)), default=0):
+            self.again(path)
 
     def time(self, path: str) -> int:
         """When a file was written, in ns, as make sees it; 0 if there is none."""
