@@ -43,24 +43,49 @@ def test_members(built):
 def test_renewed(built):
     """Members of other sizes, from none to more digits than before: what `ar` makes of them."""
     before = (built / "built-in.a").read_bytes()
-    assert archives.renewed("built-in.a") == before
+    assert archives.renewed("built-in.a", []) == before
     for sizes in ((0, 0, 0, 0), (12345, 1, 999999, 7), (1, 2, 3, 4)):
         for name, size in zip(NAMES, sizes, strict=True):
             (built / name).write_bytes(b"y" * size)
-        ours = archives.renewed("built-in.a"), archives.renewed("fs/built-in.a")
+        ours = archives.renewed("built-in.a", []), archives.renewed("fs/built-in.a", [])
         make(NAMES[1:], "fs/built-in.a")
         theirs = make([NAMES[0], "fs/built-in.a"], "built-in.a"), (built / "fs/built-in.a").read_bytes()
         assert ours == theirs
 
 
+SOURCES = (
+    ".globl f, g\nf:\ng:\nlocal:\n.weak w\nw:\n.comm c, 4\n.globl outside\ncall outside\n",
+    ".globl f, g\nf:\nnop\ng:\nother:\n.weak w\nw:\n.comm c, 8\n.globl another\ncall another\nnop\n",
+    ".globl g, f\ng:\nf:\n.weak w\nw:\n.comm c, 4\n",
+    ".globl f\nf:\n.weak w\nw:\n.comm c, 4\n",
+    "",
+)
+
+
+@pytest.mark.parametrize("now", range(5))
+@pytest.mark.parametrize("before", range(5))
+def test_an_archive_with_an_index(built, before, now):
+    """It can be renewed where `ar` would put the same symbols into the index."""
+
+    def assemble(name: str, source: str) -> None:
+        subprocess.run(["as", "-o", name, "-"], input=source, text=True, check=True)
+
+    members = ["fs/a.o", "fs/b.o", "fs/none.o"]
+    for name, source in zip(members, (SOURCES[before], ".globl b\nb:\n", ""), strict=True):
+        assemble(name, source)
+    make(members, "lib.a", "cDPrsT")
+    assert archives.members("lib.a") == members
+    assemble("fs/a.o", SOURCES[now])
+    ours, theirs = archives.renewed("lib.a", ["fs/a.o"]), make(members, "lib.a", "cDPrsT")
+    assert ours in (None, theirs)
+    assert (ours is not None) == (before == now != 4 or (before, now) in {(0, 1), (1, 0)})
+
+
 def test_what_only_ar_can_renew(built):
-    subprocess.run(["as", "-o", "a.o", "-"], input=b".globl f\nf:\n", check=True)
-    make(["a.o"], "lib.a", "cDPrsT")
-    assert archives.members("lib.a") == ["a.o"] and archives.renewed("lib.a") is None  # it has an index
     (built / "fs/inode.o").unlink()
-    assert archives.renewed("built-in.a") is None
+    assert archives.renewed("built-in.a", []) is None
     make([], "empty.a")
     for content in ((built / "empty.a").read_bytes(), b"!<thin>\n" + b"a.o/".ljust(60)):
         (built / "bad.a").write_bytes(content)
         with pytest.raises(InputError):
-            archives.renewed("bad.a")
+            archives.renewed("bad.a", [])

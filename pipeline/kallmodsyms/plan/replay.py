@@ -190,12 +190,15 @@ class Replay:
 
     def _archive(self) -> None:
         """Make the archives of the members that they have; those anew that are not what they were."""
-        kept = {fact.name: fact.value for fact in self.ledger.writes("archive")}
+        look, ledger = self.world.files.look, self.ledger
+        kept = {fact.name: fact.value for fact in ledger.writes("archive")}
+        members = {fact.name: fact.value for fact in ledger.reads("archive") if fact.kind == "file"}
+        changed = {name for name in self.objects if look(name) != members.get(name)}
         for path in self.archives:
-            if self.world.files.look(path) != kept.get(path):
+            if look(path) != kept.get(path):
                 self.submake.again(path)
             else:
-                self.submake.renew(path)
+                self.submake.renew(path, changed)
 
     def made_again(self) -> Callable[[str], bool]:
         """What tells whether a file of the build directory is one that these steps write."""

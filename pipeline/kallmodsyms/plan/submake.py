@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from kallmodsyms import archives, depfile, files
@@ -86,16 +86,17 @@ class Submake:
         except InputError:
             return []
 
-    def renew(self, path: str) -> None:
-        """Make an archive of the members that it has. Raises InputError where the command that does so fails."""
-        try:
-            content = archives.renewed(f"{self.base}/{path}")
-        except InputError:
-            return  # of no members there is an archive of the other kind
-        if content is not None:
-            files.write(f"{self.base}/{path}", content)
-        elif self.time(path) < max(map(self.time, self.members(path)), default=0):
+    def renew(self, path: str, changed: Collection[str]) -> None:
+        """Make an archive of the members that it has, of which some `changed`. Raises InputError where the command that
+        does so fails.
+        """
+        if not self.members(path):
+            return  # of none there is an archive of the other kind
+        content = archives.renewed(f"{self.base}/{path}", {f"{self.base}/{name}" for name in changed})
+        if content is None:
             self.again(path)
+        else:
+            files.write(f"{self.base}/{path}", content)
 
     def time(self, path: str) -> int:
         """When a file was written, in ns, as make sees it; 0 if there is none."""
