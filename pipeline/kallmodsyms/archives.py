@@ -69,7 +69,7 @@ def _index(data: bytes) -> dict[int, list[bytes]] | None:
 
 
 def _symbols(path: str) -> list[bytes] | None:
-    """The symbols of an object that an index names: defined, and not local. None if the object has no symbols at all."""
+    """The symbols of an object that an index names: defined, and not local. None if the object has no symbol table."""
     from kallmodsyms import elf  # Not before there is an index to check: numpy takes longer than all that is done here.
 
     try:
