@@ -249,6 +249,20 @@ def test_a_kernel_without_sizes(toy):
     toy.doit("series:6-proc", "series:summary", "sizes=none")
 
 
+@pytest.mark.parametrize("kind", ["map", "ranges"])
+def test_a_link_file_that_is_gone(toy, kind):
+    """Not that of another pass in its place."""
+    (toy.objdir / f".tmp_vmlinux2.{kind}").unlink()
+    assert toy.doit("series:3-ranges", status=1).count(
+        f"{toy.objdir}/.tmp_vmlinux2.{kind}: does not exist, which the link of vmlinux leaves\n"
+        f"  remove {toy.objdir}/vmlinux, and build it again\n"
+    )
+    (toy.objdir / "vmlinux").unlink()
+    before = toy.output("series/3-ranges/ranges")
+    toy.doit("series")
+    assert toy.output("series/3-ranges/ranges") == before
+
+
 @pytest.mark.long
 def test_a_real_kernel(built, linux_6_1, make_linux):
     """What root and nobody read in the booted kernel; and the letter's excerpt, which is from objects that it has."""
