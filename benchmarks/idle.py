@@ -10,7 +10,6 @@ of the project is missed.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import subprocess
@@ -18,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import measure
 from measure import Cost, cost, least, verdict
 
 SECONDS_TARGET, MEGABYTES_TARGET = 0.6, 10
@@ -27,14 +27,14 @@ import atexit, random
 from pathlib import Path
 from kallmodsyms.ledger import Ledger
 from kallmodsyms.step import Builder, Plan, Step
-from kallmodsyms.tasks import Asked, Forgetful, _perform
+from kallmodsyms.tasks import Asked, _perform
 
 PLACE, OBJECTS, HEADERS = Path({place!r}), {objects}, {headers}
 KEPT = Ledger(PLACE / ".kallmodsyms/ledger", PLACE, PLACE)
 OPTIONS = ("cc", *(f"-option-{{n}}" for n in range(118)))
 atexit.register(KEPT.save)
 PLAN = Plan(Builder(KEPT, KEPT.world.under(symbol=lambda name: "y")))
-DOIT_CONFIG = {{"dep_file": "/dev/null", "backend": "json", "codec_cls": Forgetful, "verbosity": 1}}
+DOIT_CONFIG = {{"dep_file": ":memory:", "backend": "sqlite3", "verbosity": 1}}
 
 
 def compiled(number):
@@ -65,8 +65,7 @@ def task_compile():
 """
 
 _FLOOR = """
-from kallmodsyms.tasks import Forgetful
-DOIT_CONFIG = {{"dep_file": "/dev/null", "backend": "json", "codec_cls": Forgetful, "verbosity": 1}}
+DOIT_CONFIG = {{"dep_file": ":memory:", "backend": "sqlite3", "verbosity": 1}}
 
 
 def task_compile():
@@ -75,17 +74,17 @@ def task_compile():
 """
 
 
-def idle(dodo: Path, repeat: int) -> Cost:
+def idle(dodo: Path, repeat: int) -> list[Cost]:
     """What a doit takes that finds nothing to do."""
     found = [cost([sys.executable, "-m", "doit", "-f", dodo], dodo.parent) for _ in range(repeat)]
     for one in found:
         if any(line.startswith(".") for line in one.text.splitlines()):
             sys.exit(f"not idle:\n{one.text[-2000:]}")
-    return least(found)
+    return found
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.parser(__doc__)
     parser.add_argument("--objects", type=int, default=3000)
     parser.add_argument("--headers", type=int, default=600)
     parser.add_argument("--repeat", type=int, default=5)
@@ -105,18 +104,21 @@ def main() -> int:
         (place / "floor.py").write_text(_FLOOR.format(objects=options.objects))
         for _ in range(2):  # the second run only remembers the files that the first one wrote
             subprocess.run([sys.executable, "-m", "doit"], cwd=place, check=True, stdout=subprocess.DEVNULL)
-        seconds, processor, _ = idle(place / "dodo.py", options.repeat)
-        floor, floor_processor, _ = idle(place / "floor.py", options.repeat)
+        ours, others = idle(place / "dodo.py", options.repeat), idle(place / "floor.py", options.repeat)
+        (seconds, processor, _), (floor, floor_processor, _) = least(ours), least(others)
         size = (place / ".kallmodsyms/ledger").stat().st_size / 1e6
     print(f"doit, {options.objects} tasks that ask nobody          {floor:6.2f} s  processor {floor_processor:6.2f} s")
     what = f"doit, {options.objects} steps of {options.headers} headers each"
     print(f"{what}      {seconds:6.2f} s  processor {processor:6.2f} s")
     print(f"ledger                                   {size:6.1f} MB")
+    sides = {"doit, tasks that ask nobody": others, "ours: doit and the ledger": ours}
+    measure.figure("nothing to do", {title: [one.wall for one in found] for title, found in sides.items()})
+    measure.figure("the ledger", {"ours": [size]}, "MB")
     targets = {
         f"idle in under {SECONDS_TARGET} s": seconds < SECONDS_TARGET,
         f"a ledger under {MEGABYTES_TARGET} MB": size < MEGABYTES_TARGET,
     }
-    return verdict(targets)
+    return verdict(targets, options.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the runs. "plain kconfiglib" is 14.1.0 with the one line replaced that makes it 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,6 +16,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import measure
 
 from kallmodsyms import kbuild
 
@@ -47,7 +48,7 @@ found._autoconf_contents("")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.parser(__doc__)
     parser.add_argument("--tree", required=True, type=Path)
     parser.add_argument("--objdir", required=True, type=Path)
     parser.add_argument("--arch", default="x86")
@@ -78,11 +79,16 @@ def main() -> None:
         ("ours, again", [*python, OURS, *arguments], lambda number: None),
         ("ours, EXT4_FS flips", [*python, OURS, *arguments], flipped),
     ]
+    found = {}
     for name, command, prepare in cases:
-        measured = [run(command, objdir, environment, prepare, number) for number in range(options.runs)]
+        measured = found[name] = [run(command, objdir, environment, prepare, number) for number in range(options.runs)]
         seconds, kilobytes = (min(column) for column in zip(*measured, strict=True))
         print(f"{name:<20} {seconds:6.2f} s   {kilobytes // 1024:4} MiB")
     config.write_text(original)
+    measure.figure("a configuration", {name: [seconds for seconds, _ in rows] for name, rows in found.items()})
+    memory = {name: [kilobytes / 1024 for _, kilobytes in rows] for name, rows in found.items()}
+    measure.figure("memory of that", memory, "MiB")
+    measure.verdict({}, options.json)
 
 
 def run(

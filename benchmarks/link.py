@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import measure
+
 FLAGS = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
 OURS = f"{sys.executable} -m kallmodsyms link --thick modules_thick.builtin -- {FLAGS}"
 CASES = (
@@ -44,7 +46,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--timed"]:
         timed(Path(sys.argv[2]), sys.argv[3:])
         return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.parser(__doc__)
     parser.add_argument("--tree", required=True)
     parser.add_argument("--objdir", required=True, type=Path)
     parser.add_argument("--arch", default="x86")
@@ -83,6 +85,8 @@ def main() -> None:
             f"{name:<12} {cost.seconds:6.2f} s   {cost.seconds / theirs.seconds:4.2f} of theirs   "
             f"processor {cost.processor:6.2f} s   {cost.processor / theirs.processor:4.2f}   {memory} MiB"
         )
+    measure.figure("the link", {name: [one.seconds for one in rows] for name, rows in costs.items()})
+    measure.verdict({}, options.json)
 
 
 def run(options: argparse.Namespace, command: str, mark: str) -> Cost:

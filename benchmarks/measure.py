@@ -1,7 +1,11 @@
-"""What the benchmarks of whole commands share: a command in, what it took out; targets in, the verdict out."""
+"""What the benchmarks share: a command in, what it took out; figures and targets in, the verdict out, and for
+`python -m benchmarks` a file of them.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import resource
 import subprocess
@@ -39,8 +43,30 @@ def least(costs: Sequence[Cost]) -> Cost:
     return Cost(min(one.wall for one in costs), min(one.cpu for one in costs), costs[-1].text)
 
 
-def verdict(targets: Mapping[str, bool]) -> int:
-    """Say of each target whether it is met; the exit status, 1 if one is missed."""
+def parser(document: str) -> argparse.ArgumentParser:
+    """The parser of a benchmark; what `--json` names goes to `verdict`."""
+    made = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--json", metavar="FILE", type=Path, help="write the figures of all runs there, too")
+    return made
+
+
+_figures: list[dict[str, object]] = []
+
+
+def figure(what: str, sides: Mapping[str, Sequence[float]], unit: str = "s") -> None:
+    """Keep what was measured: of each side the value in each run. The first side is what the others are compared with;
+    a side of ours has a title that begins with `ours`.
+    """
+    values = {title: [round(float(value), 6) for value in found] for title, found in sides.items()}
+    _figures.append({"what": what, "unit": unit, "sides": values})
+
+
+def verdict(targets: Mapping[str, bool], file: Path | None = None) -> int:
+    """Say of each target whether it is met; the exit status, 1 if one is missed. `file`: where figures and targets go,
+    too.
+    """
+    if file is not None:
+        file.write_text(json.dumps({"figures": _figures, "targets": dict(targets)}))
     for target, met in targets.items():
         print(f"{'met' if met else 'MISSED'}: {target}")
     return 0 if all(targets.values()) else 1

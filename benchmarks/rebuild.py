@@ -14,7 +14,6 @@ Whoever interrupts this finds the files edited, with what they were beside them:
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import resource
@@ -25,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import measure
 from measure import Cost, cost, least, verdict
 
 from kallmodsyms import profile
@@ -65,7 +65,7 @@ def rows(source: str, header: str, driver: str, symbol: str) -> list[Row]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.parser(__doc__)
     parser.add_argument("--tree", required=True)
     parser.add_argument("--objdir", required=True)
     parser.add_argument("--theirs", required=True, type=Path)
@@ -121,7 +121,7 @@ def main() -> int:
             os.unlink(f"{path}.orig")
     # ru_maxrss is that of the largest process: doit itself, since compilers of C are smaller.
     print(f"largest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB")
-    return verdict(targets)
+    return verdict(targets, options.json)
 
 
 def measured(
@@ -136,6 +136,8 @@ def measured(
         for _ in range(repeat):
             put(row, row.before)
             costs.append(put(row, row.after))
+        sides = {"make": "make", "doit": "ours: doit"}
+        measure.figure(row.title, {title: [one[program].wall for one in costs] for program, title in sides.items()})
         theirs, ours = (least([one[program] for one in costs]) for program in ("make", "doit"))
         ratio = ours.wall / theirs.wall
         print(

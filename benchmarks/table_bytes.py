@@ -9,9 +9,9 @@ that its letter proposes has eight bytes for each symbol that does not end where
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+import measure
 import numpy as np
 
 from kallmodsyms import files, kbuild, release, symbols
@@ -21,7 +21,7 @@ from kallmodsyms.series import encoding, sizes
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.parser(__doc__)
     for option in ("--vmlinux", "--ranges", "--thick", "--tree"):
         parser.add_argument(option, type=Path, required=True)
     arguments = parser.parse_args()
@@ -66,6 +66,9 @@ def main() -> None:
     compact = bytes_of["kallsyms_size_codes"] + bytes_of["kallsyms_size_markers"]
     for name, size in (("dense", dense), ("the letter's sparse", sparse), ("compact", compact)):
         print(f"sizes, {name:20} {size:9,} bytes  {100 * size / dense:5.1f} %")
+    measure.figure("tables of modules", {"series": [series], "ours": [ours]}, "bytes")
+    measure.figure("sizes", {"dense": [dense], "sparse": [sparse], "ours: compact": [compact]}, "bytes")
+    measure.verdict({}, arguments.json)
     print(f"base tables {sum(bytes_of[table] for table in bytes_of if table in base_labels(rules)):,} bytes")
 
 

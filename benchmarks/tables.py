@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import measure
 import numpy as np
 
 from kallmodsyms import release, symbols
@@ -142,6 +143,8 @@ def compare(tree: Path, image: Path, directory: Path, repeat: int) -> bool:
         both = timed(lambda: said.append(subprocess.run(command, capture_output=True, check=True).stdout))
         later = np.array(said[0].split(), float)
         rounds.append((reference, both - later, later))
+    titles = ("mksysmap, scripts/kallsyms, as", "ours, first pass", "ours, later pass")
+    measure.figure("a pass of tables", {title: [round_[at][0] for round_ in rounds] for at, title in enumerate(titles)})
     reference, first, later = (np.min(column, axis=0) for column in zip(*rounds, strict=True))
     print(f"{image.name}: {len(symbols.read(image)):,} symbols; {tree.name}; minimum of {repeat}")
     print("                                            clock                     processor")
@@ -190,7 +193,7 @@ def grow(tree: Path) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.parser(__doc__)
     parser.add_argument("--tree", type=Path, required=True, help="an unpacked kernel tree")
     parser.add_argument("--vmlinux", type=Path, help="an image with a symbol table")
     parser.add_argument("--repeat", type=int, default=5)
@@ -206,11 +209,14 @@ def main() -> int:
         print(*synthetic(tree, arguments.count))
         return 0
     if arguments.synthetic:
-        return 0 if grow(tree) else 1
+        return measure.verdict({"linear in the number of symbols": grow(tree)}, arguments.json)
     directory = Path(tempfile.mkdtemp(prefix="kallsyms-"))
     try:
         image = arguments.vmlinux.resolve() if arguments.vmlinux else make_image(tree, directory, 100_000)
-        return 0 if compare(tree, image, directory, arguments.repeat) else 1
+        met = compare(tree, image, directory, arguments.repeat)
+        return measure.verdict(
+            {f"a first pass in {FIRST_TARGET} of theirs, a later one in {LATER_TARGET}": met}, arguments.json
+        )
     finally:
         shutil.rmtree(directory)
 

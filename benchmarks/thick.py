@@ -19,7 +19,6 @@ and ours must not be slower than theirs. Both must print the same list.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -30,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import measure
 from measure import Cost, cost, least, verdict
 
 from kallmodsyms.names import FOLDER
@@ -78,7 +78,7 @@ class Program:
         return [path for path in (self.objdir / FOLDER).iterdir() if path.name == "ledger" or path.suffix == ".cache"]
 
 
-def rows_of(programs: Sequence[Program], repeat: int, symbol: str) -> dict[str, dict[str, Cost]]:
+def rows_of(programs: Sequence[Program], repeat: int, symbol: str) -> dict[str, dict[str, list[Cost]]]:
     """Each way to start a program, to what it takes each of the programs; these take turns."""
     costs: dict[str, dict[str, list[Cost]]] = {}
 
@@ -108,7 +108,7 @@ def rows_of(programs: Sequence[Program], repeat: int, symbol: str) -> dict[str, 
             run(f"{symbol} flipped", program)
     for program in programs:
         (program.objdir / ".config").write_text(plain)
-    return {row: {title: least(some) for title, some in found.items()} for row, found in costs.items()}
+    return costs
 
 
 def flip(config: Path, symbol: str) -> None:
@@ -128,7 +128,7 @@ def memory_of(program: Program) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measure.parser(__doc__)
     parser.add_argument("--tree", type=Path, required=True)
     parser.add_argument("--objdir", type=Path, required=True)
     parser.add_argument("--arch", default="x86_64")
@@ -149,13 +149,20 @@ def main() -> int:
             programs.append(Program("before", "pipeline.cli", tree, scratch / "before", options.arch, source))
         for program in programs:
             shutil.copytree(options.objdir, program.objdir, symlinks=True, ignore=outputs)
-        found = rows_of(programs, options.repeat, options.flip)
-        recursions = {}
+        costs = rows_of(programs, options.repeat, options.flip)
+        others = {}
         for title, below in (("one make a directory, as in the series", recursion.AS_IN_THE_SERIES),
                              ("one make a directory, all", recursion.ALL)):  # fmt: skip
             command = recursion.command(tree, programs[0].objdir, options.arch, {}, scratch, below)
-            recursions[title] = least([cost(command) for _ in range(options.repeat)])
+            others[title] = [cost(command) for _ in range(options.repeat)]
         memory = memory_of(programs[0])
+    own = {f"{title}, {row}": some for row, of_program in costs.items() for title, some in of_program.items()}
+    measure.figure(
+        "modules_thick.builtin", {title: [one.wall for one in some] for title, some in {**others, **own}.items()}
+    )
+    measure.figure("memory of that", {"ours": [memory]}, "MiB")
+    recursions = {title: least(some) for title, some in others.items()}
+    found = {row: {title: least(some) for title, some in sides.items()} for row, sides in costs.items()}
 
     nothing = found["nothing kept"]["ours"]
     print(f"{'':42}{'wall':>8}{'CPU':>8}{'lines':>8}   from nothing is")
@@ -181,7 +188,7 @@ def main() -> int:
         f"one symbol flipped under {FLIPPED_TARGET} s": found[f"{options.flip} flipped"]["ours"].wall < FLIPPED_TARGET,
         f"under {MEMORY_TARGET} MiB": memory < MEMORY_TARGET,
     }
-    return verdict(targets)
+    return verdict(targets, options.json)
 
 
 if __name__ == "__main__":

@@ -481,7 +481,7 @@ def test_addresses_at_the_limits_of_an_offset(linux_6_1, generator, low, base_re
     if low == "text":
         rows += [(base + distance, "d", "far")]
     else:
-        rows = [(0, "D", "__per_cpu_start"), (distance, "d", "far"), (distance + 8, "D", "__per_cpu_end"), *rows]
+        rows = [(0, "D", "__per_cpu_start"), (distance - 8, "d", "far"), (distance, "D", "__per_cpu_end"), *rows]
     symbols = table(rows)
     expected = generator(linux_6_1)(select.system_map(symbols, rules), options, rules)
     if expected is None:
@@ -493,6 +493,21 @@ def test_addresses_at_the_limits_of_an_offset(linux_6_1, generator, low, base_re
         # 0 and -1 are also the numbers of a symbol at 0 and of one at the base, where per-CPU symbols stay absolute.
         if (low, distance, percpu) != ("text", 2**32 - 1, False):
             assert reader.read(image(made, tmp_path)).addresses.tolist() == [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("distance", [-(2**31) - 1, -(2**31), 2**31 - 1, 2**31])
+def test_addresses_at_the_limits_of_a_distance(distance):
+    """Four bytes with a sign, from _text on, which is near enough to the entries."""
+    base = 0x100000000
+    rows = [(base, "T", "_text"), (base, "T", "_stext"), (base + 16, "T", "_etext"), (base + distance, "d", "far")]
+    made = tables.build(table(sorted(rows)), Options(all_symbols=True, place_relative=True), LIKE_7_0)
+    if -(2**31) <= distance < 2**31:
+        assert "kallsyms_offsets" in {one.label for one in tables.layout(made)}
+    else:
+        with pytest.raises(
+            InputError, match=f"^kallsyms_offsets: address {base + distance:#x} is out of reach of _text"
+        ):
+            list(tables.layout(made))
 
 
 def of_length(length, seed):

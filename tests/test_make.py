@@ -561,6 +561,40 @@ def test_prints_what_gnu_make_prints(name, around):
     assert ours(around) == gnu_make(around)
 
 
+PURE_FUNCTIONS = (
+    "addprefix addsuffix basename dir filter filter-out findstring firstword join lastword notdir patsubst sort strip "
+    "subst suffix word wordlist words"
+)
+
+
+@pytest.mark.parametrize("name", PURE_FUNCTIONS.split())
+def test_how_many_arguments_a_function_takes(name, tmp_path):
+    """Too few are an error; what is too much belongs to the last one."""
+    for number in range(6):
+        arguments = ",".join(["1", "2 b.c", "x/3.c 1 1,", "1", "d.o 1"][:number])
+        write(tmp_path, f"$(info [$({name} {arguments})])\nall: ;\n")
+        assert ours(tmp_path) == gnu_make(tmp_path), arguments
+
+
+def test_backslashes_before_a_percent_sign(tmp_path):
+    words = " ".join(f"a{number * chr(92)}{middle}b" for number in range(6) for middle in ("x", "%", ""))
+    patterns = [f"a{number * chr(92)}%{end}" for number in range(6) for end in ("b", "%b", "")]
+    lines = [
+        f"$(info {index} $(patsubst {one},<%>,{words}) $(filter {one},{words}) $(filter-out {one} ab,{words}))"
+        f"$(info $(patsubst ax%,{one},{words}))\n"
+        for index, one in enumerate(patterns)
+    ]
+    write(tmp_path, "".join(lines) + "all: ;\n")
+    assert ours(tmp_path) == gnu_make(tmp_path)
+
+
+def test_numbers_of_words(tmp_path):
+    spans = [(first, last) for first in range(1, 5) for last in range(5)]
+    lines = [f"$(info [$(wordlist {first},{last},a b c)] [$(word {first},a b c)])\n" for first, last in spans]
+    write(tmp_path, "".join(lines) + "$(info $(wordlist 0,1,a))\nall: ;\n")
+    assert ours(tmp_path) == gnu_make(tmp_path)
+
+
 # What may come after a rule, and whether a line with a tab below it is still the rule's is for GNU make to say.
 BETWEEN = [
     "", "# comment", "A = 1", "A := 1", "A ?= 1", "A += 1", "A != echo 1", "define A\nendef", "undefine A", "export A",

@@ -177,6 +177,16 @@ def test_a_configuration_for_bloaty(builds, tmp_path):
         assert module(unit) == expected
 
 
+def test_an_image_from_which_a_section_was_taken(builds, tmp_path):
+    """As Kbuild takes .modinfo out of vmlinux since 6.16."""
+    for name in (".tmp_vmlinux2.ranges", ".tmp_vmlinux2.map"):
+        shutil.copy(builds.new.parent / name, tmp_path)
+    subprocess.run(["objcopy", "-R", ".exit.text", builds.new, tmp_path / "vmlinux"], check=True)
+    document = json.loads(report(tmp_path / "vmlinux", "--json"))
+    check_sums(document, tmp_path / "vmlinux")
+    assert ".exit.text" not in {one["section"] for one in document["sections"]}
+
+
 # What is wrong is said in one line, and what to do in the next.
 
 

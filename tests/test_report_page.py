@@ -126,6 +126,26 @@ def test_zoom_with_the_mouse_and_back(browser, builds):
     assert state(browser)["path"] == []
 
 
+def test_areas_are_as_the_bytes(browser):
+    """Of each hierarchy: the tiles fill the canvas, none lies on another, and each is as large as its share."""
+    script = """
+        page.go({by: arguments[0], path: []});
+        const {tiles, canvas, node} = page.treemap;
+        return [canvas.clientWidth, canvas.clientHeight, node.bytes, tiles.map((tile) =>
+            [tile.x, tile.y, tile.width, tile.height, tile.node ? tile.node.bytes : tile.bytes])]"""
+    for hierarchy in ("section", "module", "directory", "option", "maintainer"):
+        width, height, total, tiles = browser.execute_script(script, hierarchy)
+        assert sum(tile[4] for tile in tiles) == total
+        assert sum(tile[2] * tile[3] for tile in tiles) == pytest.approx(width * height)
+        for x, y, across, down, size in tiles:
+            assert across * down / (width * height) == pytest.approx(size / total), hierarchy
+            assert x >= 0 and y >= 0 and x + across <= width + 0.01 and y + down <= height + 0.01
+        for at, (x, y, across, down, _) in enumerate(tiles):
+            for left, top, more, below, _ in tiles[:at]:
+                apart = left + more <= x + 0.01 or x + across <= left + 0.01
+                assert apart or top + below <= y + 0.01 or y + down <= top + 0.01, hierarchy
+
+
 def test_zoom_with_the_keyboard(browser):
     browser.execute_script("document.getElementById('treemap').focus()")
     first = find(browser, "#point").text
@@ -217,6 +237,25 @@ def test_the_address_map(browser, builds):
     assert int(state(browser)["at"], 16) > at
     press(browser, "0")
     assert int(state(browser)["to"]) == builds.document["bytes"]
+
+
+def test_the_address_map_has_the_colours_of_the_modules(browser):
+    """Zoomed to a function, all of the map is of its module's colour; with another module alone, it is pale."""
+    script = """
+        const {kernel, colors, addresses} = page;
+        const span = kernel.name.findIndex((name) => kernel.strings[name] === arguments[0]);
+        const from = kernel.place[span];
+        page.go({from: String(from), to: String(from + kernel.size[span]), only: arguments[1]});
+        const ratio = addresses.canvas.width / addresses.canvas.clientWidth;
+        const copy = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+        copy.drawImage(addresses.canvas, 100 * ratio, 104 * ratio, 1, 1, 0, 0, 1, 1);
+        const module = kernel.groups.module.labels.indexOf(kernel.called("module", span));
+        return [[...copy.getImageData(0, 0, 1, 1).data], channels(colors.of(module))]"""
+    for name in ("minix_fill_super", "crypto_register_alg", "start_kernel"):
+        shown, expected = browser.execute_script(script, name, "")
+        assert shown == [*expected, 255], name
+    shown, _ = browser.execute_script(script, "minix_fill_super", "lkdtm")
+    assert shown[3] < 100
 
 
 def test_a_kept_link_shows_the_same(browser, page):

@@ -232,9 +232,12 @@ def test_the_letters_table(replayed):
     assert [row[0] for row in rows.values()] == ["29,743", "10,824", "7,552"]
     source = [int(cell.replace(",", "")) for cell in rows["`.S`"][1:]]
     base = int(re.search(r"`\.S` has ([\d,]+) bytes", text)[1].replace(",", ""))
+    added = re.findall(r"([\d,]+) \(", re.search(r"^\| the tables in it \|.*$", text, re.M)[0])
+    entries, names = (cells(page(replayed, "5-optimize"), f"bytes of {what}")[1] for what in ("entries", "names"))
+    assert int(added[0].replace(",", "")) == entries + names
     assert source[0] + base == len(replayed.output("series/5-optimize/kallsyms.S"))
     assert source[1] + base == len(replayed.output("series/7-sizes/kallsyms.S"))
-    size = int(re.search(r"vmlinux\s+([\d,]+), and compressed", text)[1].replace(",", ""))
+    size = int(re.search(r"vmlinux\s+([\d,]+), and\s+compressed", text)[1].replace(",", ""))
     ours = int(rows["vmlinux"][4].replace(",", ""))
     assert abs(size + ours - len(replayed.output("vmlinux"))) < 64
     assert "[otter] [otter_vf]" in text and "has no liquidio; objects that otter and otter_vf share" in text
@@ -244,6 +247,20 @@ def test_a_kernel_without_sizes(toy):
     said = toy.doit("series:7-sizes", "sizes=none", status=1)
     assert f"{toy.objdir}/vmlinux: was linked without sizes\n  link it with sizes=compact\n" in said
     toy.doit("series:6-proc", "series:summary", "sizes=none")
+
+
+@pytest.mark.parametrize("kind", ["map", "ranges"])
+def test_a_link_file_that_is_gone(toy, kind):
+    """Not that of another pass in its place."""
+    (toy.objdir / f".tmp_vmlinux2.{kind}").unlink()
+    assert toy.doit("series:3-ranges", status=1).count(
+        f"{toy.objdir}/.tmp_vmlinux2.{kind}: does not exist, which the link of vmlinux leaves\n"
+        f"  remove {toy.objdir}/vmlinux, and build it again\n"
+    )
+    (toy.objdir / "vmlinux").unlink()
+    before = toy.output("series/3-ranges/ranges")
+    toy.doit("series")
+    assert toy.output("series/3-ranges/ranges") == before
 
 
 @pytest.mark.long

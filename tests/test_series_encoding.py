@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tables_kit import TARGETS, image, link, table
 from toy_kit import ROOT, Toy
 
-from kallmodsyms import kbuild, release
+from kallmodsyms import elf, kbuild, release
 from kallmodsyms.errors import InputError
 from kallmodsyms.kallsyms import reader, select
 from kallmodsyms.kallsyms import tables as kallsyms
@@ -160,6 +160,42 @@ def test_other_targets(target, tmp_path):
         ("f", "t", ("liquidio", "liquidio_vf")), ("g", "t", ()), ("_etext", "T", ()),
     ]  # fmt: skip
     assert [len(decoded.lists[n]) for n in decoded.of_runs] == [1, 2, 0] and len(np.unique(decoded.runs)) == 3
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """An image with these tables, and where in the file they are."""
+    rows = [(TEXT, "T", "_text", 0), (TEXT, "T", "_stext", 0), (TEXT + 0x1000, "T", "_etext", 0)]
+    rows += [(TEXT + 16 * n, "t", f"f{n}", 8) for n in range(1, 200)]
+    pieces = [Piece(TEXT + 16 * n, TEXT + 16 * n + 16, path) for n, path in enumerate([*LISTS, "mm/slab.o"] * 20)]
+    found = table(sorted(rows))
+    base = kallsyms.build(found, select.Options(all_symbols=True, base_relative=True), RULES)
+    modules = encoding.encode(pieces, MODULES, encoding.text_ranges(found, RULES))
+    path = image(base, tmp_path_factory.mktemp("sound"), laid_out=source.layout(modules))
+    home = next(one for one in elf.Elf(path).sections if one.name == ".rodata")
+    nm = subprocess.run(["nm", "-n", path], capture_output=True, text=True, check=True).stdout
+    places = {name: int(address, 16) for address, _, name in map(str.split, nm.splitlines())}
+    first, last = places["kallsyms_module_names"], places["kallsyms_num_syms"]
+    return path.read_bytes(), first - home.address + home.offset, last - home.address + home.offset
+
+
+@settings(max_examples=100, deadline=None)
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6))
+def test_damaged_tables_are_decoded_or_refused(sound, tmp_path_factory, changes):
+    """No exception but InputError."""
+    data, first, last = sound
+    damaged = bytearray(data)
+    for where, value in changes:
+        damaged[first + int(where * (last - first))] = value
+    path = tmp_path_factory.getbasetemp() / "damaged-series.elf"
+    path.write_bytes(damaged)
+    try:
+        decoded = reader.read(path)
+    except InputError as error:
+        assert "kallsyms_" in str(error) and str(path) in str(error)
+        return
+    assert decoded.listing().count(b"\n") >= len(decoded)
+    decoded.lookup(TEXT + 100)
 
 
 @pytest.fixture(scope="module")

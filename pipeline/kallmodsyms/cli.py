@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kallmodsyms import errors, files, kernel_commands
+from kallmodsyms import errors, files, kernel_commands, progress
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import SIZES
 from kallmodsyms.report import command as report_command
@@ -112,7 +112,9 @@ def _thick(options: argparse.Namespace) -> int:
     from kallmodsyms import kbuild
 
     found = _configured(options)
-    modules = found.modules
+    earlier = sum(name.startswith("directory:") for name in found.ledger.steps)
+    with progress.ticking("directories", earlier or None):
+        modules = found.modules
     found.save()
     errors.warn(found.warnings, found.messages)
     if options.explain:

@@ -2,7 +2,7 @@
 out, and below them one for each running task and a bar.
 
     Screen      the terminal while a build runs; Silence, with quiet=true
-    counted     the same for a loop of our own, on standard error
+    ticking     the same for long work of our own, on standard error
 
 A file, a pipe and a terminal that cannot move its cursor (TERM=dumb) get the lines alone. The cursor is never hidden,
 so that there is nothing to put back however we end.
@@ -18,19 +18,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING
 
 from kallmodsyms import said
+from kallmodsyms.ticks import ticks
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
-T = TypeVar("T")
-
 _KEPT = 4000
 """Lines that are kept until it is known whether make failed."""
-_TICK = 0.1
+_TELLING = 0.05
+"""Which part must have run before the time left is told."""
+_TICK, _MOMENT = 0.1, 0.5
 """Seconds."""
 
 
@@ -74,10 +75,11 @@ class Work:
         self._todo.pop(name, None)
 
     def left(self, now: float) -> float | None:
-        """Seconds until all is done, if the rest goes as what ran did; None while nobody can tell."""
-        if self._since is None or not self._worked:
+        """Seconds until all is done, if the rest goes as what ran did; None while too little ran to tell."""
+        rest = sum(map(self._weight, self._todo.values()))
+        if self._since is None or self._worked < _TELLING * (self._worked + rest):
             return None
-        return (now - self._since) * sum(map(self._weight, self._todo.values())) / self._worked
+        return (now - self._since) * rest / self._worked
 
     def _weight(self, seconds: float | None) -> float:
         return max(self._typical if seconds is None else seconds, 0.001)
@@ -217,28 +219,37 @@ class Silence:
         os.dup2(self._kept, 1)
 
 
-def counted(items: Iterable[T], total: int | None, what: str, stream: IO[str] | None = None) -> Iterator[T]:
-    """The items, while a bar on standard error tells how many of `total` were taken, if that is a terminal.
+@contextlib.contextmanager
+def ticking(what: str, total: int | None = None, stream: IO[str] | None = None) -> Iterator[None]:
+    """While something runs that adds to `ticks[what]`: a bar on standard error, if that is a terminal and it takes
+    longer than a moment.
 
-    total: None where nobody knows
+    total: how many there will be; None where nobody knows
     """
-    stream = stream or sys.stderr
+    stream, begun, before = stream or sys.stderr, time.monotonic(), ticks[what]
     if not is_live(stream):
-        yield from items
+        yield
         return
-    live = _drawn_on(stream)
-    begun, drawn = time.monotonic(), 0.0
-    try:
-        for number, item in enumerate(items):
-            now = time.monotonic()
-            if now - drawn > _TICK:
-                drawn = now
-                left = (now - begun) / number * (total - number) if number and total else None
-                live.update(_bar(number, total, left, f"  {what} "), refresh=True)
-            yield item
-    finally:
+    ended = threading.Event()
+
+    def show() -> None:
+        if ended.wait(_MOMENT):
+            return
+        live = _drawn_on(stream)
+        while not ended.wait(_TICK):
+            done = ticks[what] - before
+            left = (time.monotonic() - begun) / done * (total - done) if done and total and total > done else None
+            live.update(_bar(done, total, left, f"  {what} "), refresh=True)
         live.update("", refresh=True)
         live.stop()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _drawn_on(terminal: IO[str]) -> Live:

@@ -150,7 +150,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
     def _short(self, name: str) -> str:
         """A task as Kbuild would say it."""
         step = self.of.steps.plan.steps[name]
-        return said.short(name.partition(":")[0], step.writes[0] if step.writes else name)
+        what = step.writes[0] if step.writes else "vmlinux" if name == "make" else name
+        return said.short(name.partition(":")[0], what)
 
     def _command(self, name: str) -> str | None:
         """The command of a task, where it is one."""

@@ -17,7 +17,15 @@ from kallmodsyms.errors import InputError
 SHORT = re.compile(r"  [A-Z][A-Z0-9_+-]* +(?:\[[A-Z]+\] +)?(\S+)$")
 """What Kbuild says of a command: `  CC      fs/ext4/inode.o`, `  LD [M]  fs/ext4/ext4.ko`."""
 _FAILED = re.compile(r"\S*make(?:\[\d+\])?: \*\*\* \[\S+: (\S+)\] (?:Error|[A-Z])")
-_VERBS = {"compile": "CC", "linker_script": "LDS", "archive": "AR", "assemble": "AS", "link": "LD", "vmlinux": "LD"}
+_VERBS = {
+    "compile": "CC",
+    "linker_script": "LDS",
+    "archive": "AR",
+    "assemble": "AS",
+    "link": "LD",
+    "vmlinux": "LD",
+    "make": "MAKE",
+}
 """Kbuild's word for a kind of step, where it has one."""
 
 

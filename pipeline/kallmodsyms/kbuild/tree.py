@@ -13,6 +13,7 @@ from kallmodsyms.kbuild.top import Environment, Place, Top
 from kallmodsyms.kconfig.configuration import Configuration
 from kallmodsyms.make import MARK, Evaluator, Variable
 from kallmodsyms.make.lines import split_words
+from kallmodsyms.ticks import ticks
 
 
 class KernelTree:
@@ -95,6 +96,7 @@ class KernelTree:
     def _visit(self, path: str, parent: str, built_in: bool, modular: bool = True) -> None:
         if path in self.directories:
             return
+        ticks["directories"] += 1
         self._parents[path] = parent
         self._modular[path] = modular
         found = self.memory.find(path, built_in, modular, self.inherited_forms(path))

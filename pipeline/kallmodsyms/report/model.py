@@ -13,10 +13,9 @@ from kallmodsyms import linkmap, symbols
 from kallmodsyms.errors import InputError
 from kallmodsyms.kernel import Kernel
 from kallmodsyms.link import relocatable
-from kallmodsyms.linkmap import Unattributed
-from kallmodsyms.linkmap import image as link_image
+from kallmodsyms.linkmap import Piece, Unattributed
 from kallmodsyms.origin import Origins
-from kallmodsyms.report.account import OBJECT, Account, Owner, account, sections_of
+from kallmodsyms.report.account import OBJECT, Account, Owner, Section, account, sections_of
 
 _TABLES = re.compile(r"^(\.tmp_vmlinux)\d+(\.kallsyms\.o)$")
 """The object with the tables, which has the number of a pass: not that of the same pass in each build."""
@@ -67,26 +66,31 @@ def of(path: str | os.PathLike[str], tree: str | os.PathLike[str] | None = None)
     if kernel.image is None:
         raise InputError("is a listing, which says nothing of data", path=path, cure="give the vmlinux")
     origins = Origins(kernel, tree)
-    made = account(
-        sections_of(kernel.image),
-        symbols.from_elf(kernel.image),
-        [piece._replace(path=_TABLES.sub(r"\1\2", piece.path)) for piece in origins.pieces],
-        origins.labels,
-        _told(kernel, origins),
-        origins.modules_of,
-    )
+    sections = sections_of(kernel.image)
+    pieces, told = _mapped(sections, origins)
+    pieces = [piece._replace(path=_TABLES.sub(r"\1\2", piece.path)) for piece in pieces]
+    made = account(sections, symbols.from_elf(kernel.image), pieces, origins.labels, told, origins.modules_of)
     facts = [_facts(origins, owner) for owner in made.owners]
     return Report(os.fspath(path), kernel.build_id or "", kernel.bits, len(kernel.symbols), made, facts)
 
 
-def _told(kernel: Kernel, origins: Origins) -> list[Unattributed] | None:
-    """What the linker's map says of bytes that are in no range; None if it is gone. Raises if it is of another link."""
+def _mapped(sections: Sequence[Section], origins: Origins) -> tuple[list[Piece], list[Unattributed] | None]:
+    """The pieces that are in the image, and what the linker's map says of other bytes; None if there is no map.
+
+    objcopy may have taken sections out of the image since (.modinfo, from 6.16 on). Raises InputError if the map has
+    not all of `sections`.
+    """
     path = origins.ranges.with_suffix(".map")
-    if kernel.image is None or not path.is_file():
-        return None
+    if not path.is_file():
+        return origins.pieces, None
     found = linkmap.read(path, relocatable.of_map(origins.objdir).object_map)
-    link_image.confirm(found, kernel.image, path, None)
-    return found.unattributed
+    linked = {(one.name, one.start, one.end) for one in found.output_sections}
+    there = {(one.name, one.address, one.end) for one in sections}
+    for name, start, end in sorted(there - linked, key=lambda one: one[1]):
+        problem = f"is the map of another link: it has no {name} from {start:#x} to {end:#x}"
+        raise InputError(problem, path=path, cure="build again")
+    taken = [range(start, end) for _, start, end in linked - there]
+    return [one for one in origins.pieces if not any(one.start in span for span in taken)], found.unattributed
 
 
 def _facts(origins: Origins, owner: Owner) -> Facts:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from kallmodsyms.kallsyms import reader
 from kallmodsyms.kallsyms.listing import Kallsyms
 from kallmodsyms.kallsyms.tables import Tables
 from kallmodsyms.link import tables
+from kallmodsyms.link.passes import MAXIMUM_LINKS
+from kallmodsyms.link.recipe import NAMES
 from kallmodsyms.linkmap import ranges
 from kallmodsyms.linkmap.ranges import Ranges
 from kallmodsyms.names import THICK
@@ -57,29 +58,27 @@ class Built:
     def image(self) -> Path:
         return self.objdir / "vmlinux"
 
-    @functools.cached_property
+    @property
     def map(self) -> Path:
-        """The linker's map of the last pass. Raises InputError if there is none."""
-        return self._last("map")
+        """The linker's map of the image. Raises InputError if it is gone."""
+        return self._last(NAMES.map)
 
-    @functools.cached_property
+    @property
     def ranges_file(self) -> Path:
-        """The ranges of the last pass. Raises InputError if there are none."""
-        return self._last("ranges")
+        """The ranges of the image. Raises InputError if they are gone."""
+        return self._last(NAMES.ranges)
 
-    def _last(self, kind: str) -> Path:
-        numbers = [
-            int(match[1])
-            for path in self.objdir.glob(f".tmp_vmlinux*.{kind}")
-            if (match := re.fullmatch(rf"\.tmp_vmlinux(\d+)\.{kind}", path.name))
-        ]
-        if not numbers:
+    def _last(self, name: Callable[[int], str]) -> Path:
+        """A file of the last pass, which is the second or a later one."""
+        found = [self.objdir / name(number) for number in range(MAXIMUM_LINKS, 1, -1)]
+        path = next((path for path in found if path.exists()), None)
+        if path is None:
             raise InputError(
-                f"has no .tmp_vmlinux*.{kind}, which the link leaves",
-                path=self.objdir,
-                cure="remove vmlinux there, and link it again",
+                "does not exist, which the link of vmlinux leaves",
+                path=found[-1],
+                cure=f"remove {self.image}, and build it again",
             )
-        return self.objdir / f".tmp_vmlinux{max(numbers)}.{kind}"
+        return path
 
     @functools.cached_property
     def table(self) -> SymbolTable:

@@ -34,7 +34,8 @@ def write(built: Built, linking: Linking | None) -> None:
         "ours": (own["compact"], layout),
     }
     texts = [len(assembly.text(tables, laid_out)) for tables, laid_out in variants.values()]
-    source_base = len(assembly.text(plain))
+    source_base, held_base = len(assembly.text(plain)), _held(plain, layout)
+    held = [_held(tables, laid_out) for tables, laid_out in variants.values()]
     images = ["", ""]
     bases = [_NOT_LINKED, _NOT_LINKED]
     if linking is not None:
@@ -54,9 +55,11 @@ def write(built: Built, linking: Linking | None) -> None:
         columns=" | ".join(variants),
         rule="---|" * len(variants),
         source=" | ".join(page.growth(source_base, size) for size in texts),
+        tables=" | ".join(page.growth(held_base, size) for size in held),
         image=images[0] or " | " * (len(variants) - 1),
         compressed=images[1] or " | " * (len(variants) - 1),
         source_base=source_base,
+        tables_base=held_base,
         image_base=bases[0],
         compressed_base=bases[1],
         was_modules=len(built.series_modules),
@@ -76,6 +79,12 @@ def write(built: Built, linking: Linking | None) -> None:
         excerpts="\n".join(excerpts(listing)),
         patches="".join(f"- [{_title(folder)}]({folder}/{PAGE})\n" for folder in FOLDERS),
     )
+
+
+def _held(tables: Tables, laid_out: assembly.Layout) -> int:
+    """The bytes of all tables in an image, without what aligns them."""
+    order = tables.byteorder or "little"
+    return sum(len(assembly.as_bytes(table, tables.bits, order)) for table in laid_out(tables))
 
 
 def excerpts(listing: Sequence[str]) -> Iterator[str]:
