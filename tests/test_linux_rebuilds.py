@@ -348,7 +348,7 @@ CONFIGURATIONS = {
     "a driver comes": ({"EXFAT_FS": "y"}, ["tristate_conf", "modules_thick"]),
     "a member of a module comes": ({"JOLIET": "y"}, ["modules_thick"]),
     "a flag": ({"DEBUG_DRIVER": "y"}, []),
-    "what one source reads": ({"DEBUG_NOTIFIERS": "y"}, []),
+    "what one source reads": ({"DEBUG_DEVRES": "y"}, []),
     # Each is in what a source of the vDSO reads in, which is linked elsewhere.
     "a string": ({"DEFAULT_HOSTNAME": '"other"'}, ["make"]),
     "a symbol that assembler reads": ({"DEBUG_ENTRY": "y"}, ["make"]),
@@ -492,8 +492,8 @@ def test_ninja(small, reference, edit, configure, ninja):
     configure({"VFAT_FS": "m", "DEBUG_DRIVER": "y"})
     assert {"DOIT ninja", "LINK vmlinux"} <= {*ninja()}
     assert reference.differs(small) == [] and ninja() == NOTHING
-    configure({"DEBUG_NOTIFIERS": "y"})  # which one source names and no makefile: ninja knows by a digest
-    assert ninja() == ["CC kernel/notifier.o", "DOIT ninja", "LINK vmlinux"]
+    configure({"DEBUG_DEVRES": "y"})  # which one source names and no makefile: ninja knows by a digest
+    assert ninja() == ["CC drivers/base/devres.o", "DOIT ninja", "LINK vmlinux"]
     assert reference.differs(small) == [] and ninja() == NOTHING
     edit("fs/isofs/Makefile", b"namei.o inode.o", b"inode.o namei.o")
     assert "DOIT ninja" in ninja()
