@@ -164,10 +164,10 @@ def plot(name: str, figures: list[dict[str, Any]], path: Path) -> None:
     for axis, figure in zip(axes[:, 0], figures, strict=True):
         titles = list(figure["sides"])
         least = [min(values) for values in figure["sides"].values()]
+        labels = [f"{title}  {value:.3g}" for title, value in zip(titles, least, strict=True)]
         more = [max(values) - min(values) for values in figure["sides"].values()]
         colours = ["#b3124a" if title.startswith("ours") else "#8a949e" for title in titles]
-        axis.barh(titles, least, xerr=[[0] * len(least), more], color=colours, ecolor="#444444", capsize=2)
-        axis.bar_label(axis.containers[-1], [f" {value:.3g}" for value in least], label_type="center", color="white")
+        axis.barh(labels, least, xerr=[[0] * len(least), more], color=colours, ecolor="#444444", capsize=2)
         axis.invert_yaxis()
         axis.set_title(f"{figure['what']}, {figure['unit']}", loc="left", fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)

@@ -44,8 +44,16 @@ PACKAGE = ROOT / "pipeline/kallmodsyms"
 EQUAL = Path(__file__).with_name("mutants_equal.yaml")
 ROOMS = {
     "kallsyms/owners.py": ["tests/test_kallsyms_modules.py"],
-    "kallsyms/tables.py": ["tests/test_kallsyms_modules.py", "tests/test_kallsyms_tables.py"],
-    "kallsyms/reader.py": ["tests/test_kallsyms_modules.py", "tests/test_kallsyms_tables.py"],
+    "kallsyms/tables.py": [
+        "tests/test_kallsyms_modules.py",
+        "tests/test_kallsyms_tables.py",
+        "tests/test_series_encoding.py",
+    ],
+    "kallsyms/reader.py": [
+        "tests/test_kallsyms_modules.py",
+        "tests/test_kallsyms_tables.py",
+        "tests/test_series_encoding.py",
+    ],
     "kallsyms/sizes.py": ["tests/test_kallsyms_sizes.py"],
     "linkmap/expand.py": ["tests/test_linkmap.py"],
     "linkmap/gnu.py": ["tests/test_linkmap.py"],

@@ -155,7 +155,7 @@ def test_the_same_bytes_whatever_the_hash_seed(drawn):
         (["vmlinu"], "vmlinu is no task\n  did you mean vmlinux?"),
         (["vmlinux", "-o", "x.svg"], "what leads to one, which comes last"),
         (["--depth", "0"], "--depth is 1 or more"),
-        (["-o", "/nowhere/x.svg"], "/nowhere/x.svg: cannot be written: No such file or directory"),
+        (["-o", "dodo.py/x.svg"], "/dodo.py/x.svg: cannot be written: Not a directory"),
     ],
 )
 def test_wrong_words(drawn, words, complaint):

@@ -74,6 +74,7 @@ class Installed:
     def __init__(self, directory: Path, python: str, user: int) -> None:
         self.directory, self.user = directory, user
         self.bin = directory / "an environment/bin"
+        self.library = Path(python).parent.parent / "lib"  # of a copy, whose user cannot look into the original
         run(python, "-m", "venv", self.bin.parent)
 
     def pip(self, *words: object) -> None:
@@ -81,6 +82,7 @@ class Installed:
 
     def run(self, *words: object, cwd: Path, status: int = 0) -> str:
         environment = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+        environment["LD_LIBRARY_PATH"] = str(self.library)
         who = {} if self.user == os.getuid() else {"user": self.user, "group": self.user, "extra_groups": []}
         return run(*words, cwd=cwd, status=status, env=environment, **who)
 

@@ -92,7 +92,7 @@ def test_what_ran_and_why(built):
     )
     again = on_terminal(built)
     assert again.end() == 0 and not any(map(len, bars(again)))
-    assert re.search(r"^ran          0 of 101 tasks in .*, 101 up to date$", "\n".join(again.text), re.MULTILINE)
+    assert re.search(r"^ran          0 of (\d+) tasks in .*, \1 up to date$", "\n".join(again.text), re.MULTILINE)
 
 
 def test_in_a_pipe_it_is_as_ever(built):
@@ -144,7 +144,7 @@ def test_interrupted_it_leaves_the_terminal_as_it_was(toy, words):
     before, *_, status, after = text.splitlines()
     assert (before, status) == (after, "status 130")
     assert "kallmodsyms: interrupted; what is done is kept" in text and not BAR.search(text)
-    assert re.search(r"^ran          (\d+) of 101 tasks in .*, \d+ not done$", text, re.MULTILINE)
+    assert re.search(r"^ran          (\d+) of \d+ tasks in .*, \d+ not done$", text, re.MULTILINE)
     assert b"Traceback" not in shown.raw and b"\x1b[?25l" not in shown.raw
 
 
@@ -155,7 +155,7 @@ def test_how_much_somebody_wants_to_hear(built):
     out = built.doit("V=12")
     command = (built.objdir / "fs/romfs/.super.o.cmd").read_text().splitlines()[0].partition(" := ")[2]
     assert f".  compile:fs/romfs/super.o - {built.tree}/fs/romfs/super.c changed\n  {command}\n" in out
-    assert "\nran          1 of 101 tasks in " in out
+    assert re.search(r"\nran          1 of \d+ tasks in ", out)
     assert built.ran("V=1") == built.ran("V=2") == built.ran("quiet=true") == built.ran() == []
     assert "V=3 is none of V=0, V=1 (whole commands), V=2 (reasons) and V=12 (both)" in built.doit("V=3", status=3)
     assert "quiet must be true or false\n    quiet=perhaps" in built.doit("quiet=perhaps", status=3)

@@ -64,11 +64,13 @@ def modfile(objdir: Path, target: str) -> list[str]:
     return found[1].split() if found else []
 
 
-def defined(objdir: Path, target: str, nm: str = "nm") -> list[tuple[str, str]]:
-    """(letter, name) of each text symbol that an object defines, as `nm` says."""
-    output = subprocess.run([nm, "--defined-only", objdir / target], capture_output=True, text=True, check=True).stdout
-    symbols = (line.split(" ")[-2:] for line in output.splitlines() if line.count(" ") >= 2)
-    return [(letter, name) for letter, name in symbols if letter in TEXT]
+def defined(objdir: Path, targets: Iterable[str], nm: str = "nm") -> list[tuple[str, str, str]]:
+    """(object, letter, name) of each text symbol that objects define, in their order, as `nm` says."""
+    command = [nm, "--defined-only", "-A", *targets]
+    output = subprocess.run(command, cwd=objdir, capture_output=True, text=True, check=True).stdout
+    found = (line.partition(":") for line in output.splitlines())
+    symbols = ((target, *line.split(" ")[-2:]) for target, _, line in found if line.count(" ") >= 2)
+    return [(target, letter, name) for target, letter, name in symbols if letter in TEXT]
 
 
 def expected(
@@ -83,12 +85,11 @@ def expected(
     """
     result: dict[str, Counter[Owners]] = defaultdict(Counter)
     winners: dict[str, tuple[bool, Owners]] = {}
-    for target in targets:
-        for letter, name in defined(objdir, target, nm):
-            if letter == "t":
-                result[name][owners[target]] += 1
-            elif name not in winners or (winners[name][0] and letter == "T"):
-                winners[name] = (letter in "wW", owners[target])
+    for target, letter, name in defined(objdir, targets, nm):
+        if letter == "t":
+            result[name][owners[target]] += 1
+        elif name not in winners or (winners[name][0] and letter == "T"):
+            winners[name] = (letter in "wW", owners[target])
     for name, (_, owner) in winners.items():
         result[name][owner] += 1
     return result

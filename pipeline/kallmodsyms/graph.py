@@ -20,6 +20,8 @@ from kallmodsyms.step import Plan
 
 _NAMES = 12
 """So many files are named."""
+_LONGEST = 200
+"""Letters of a reason, where each of many has one."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _box(name: str, members: list[str], times: Mapping[str, float], reasons: Map
     reason = next(iter(reasons.values()), "")
     if reason and len(members) > 1:
         reason = f"{len(reasons)} must run: {reason}"
-    more = "\n".join(f"{one}: {reasons.get(one, 'up to date')}" for one in members)
+    more = "\n".join(f"{one}: {reasons.get(one, 'up to date')[:_LONGEST]}" for one in members)
     return Box(name, tuple(line for line in lines if line), reason, critical, more=more)
 
 

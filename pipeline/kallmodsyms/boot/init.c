@@ -43,11 +43,14 @@ static int sent(const char *name, int port)
 
 int main(int count, char **words)
 {
-	int index;
+	int index = 1;
 
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	for (index = 1; index + 1 < count; index += 2) {
+	/* The kernel hands on what it does not know itself, first. */
+	while (index < count && words[index][0] != '/')
+		index++;
+	for (; index + 1 < count; index += 2) {
 		int port = opened(words[index + 1]);
 
 		dprintf(port, "=%d\n", sent(words[index], port));
