@@ -168,9 +168,11 @@ def test_nobody_waits_for_what_is_left_behind(tmp_path):
         "screen = Screen(Work([('a', None)])); screen.start(); screen.begin('  CC      a.o')\n"
         "left = subprocess.Popen(['sleep', '30'])\n"
         "print('half a', end='')\n"
-        "time.sleep(0.5); screen.end('  CC      a.o', 'a', True); screen.finish(); print(' line'); left.kill()\n"
+        "input(); screen.end('  CC      a.o', 'a', True); screen.finish(); print(' line'); left.kill()\n"
     )
     shown = Terminal([sys.executable, "-c", program])
+    shown.until("  CC      a.o")
+    shown.process.sendline()
     assert shown.end() == 0
     assert [line for line in shown.text if line] == ["half a line"]
     assert any("  CC      a.o" in line for frame in shown.frames for line in frame)
@@ -182,7 +184,7 @@ def test_more_run_than_there_are_lines(tmp_path):
         "from kallmodsyms.progress import Screen, Work\n"
         "screen = Screen(Work()); screen.start()\n"
         "for number in range(40): screen.begin(f'  CC      {number}.o')\n"
-        "time.sleep(0.5); screen.finish(); print('done')\n"
+        "time.sleep(2); screen.finish(); print('done')\n"
     )
     shown = Terminal([sys.executable, "-c", program], lines=12)
     assert shown.end() == 0

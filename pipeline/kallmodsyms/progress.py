@@ -77,7 +77,7 @@ class Work:
     def left(self, now: float) -> float | None:
         """Seconds until all is done, if the rest goes as what ran did; None while too little ran to tell."""
         rest = sum(map(self._weight, self._todo.values()))
-        if self._since is None or self._worked < _TELLING * (self._worked + rest):
+        if self._since is None or not self._worked or self._worked < _TELLING * (self._worked + rest):
             return None
         return (now - self._since) * rest / self._worked
 

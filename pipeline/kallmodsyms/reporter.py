@@ -132,7 +132,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         for failure in self.failures if self.shield is not None else ():
             self._write_failure(failure)
             if screen is not None and (words := screen.failing()):
-                self.write("\n".join([*words, ""]))
+                self.write("\n".join([*words, "  V=1 shows the commands of make whole", ""]))
 
     def _closing(self) -> str:
         plan = self.of.steps.plan
