@@ -75,8 +75,10 @@ class Passes:
         files.write(self.path(NAMES.kept), f"{self._mark()}\n{files.read_text(self.path(NAMES.source(number)))}")
 
     def _mark(self) -> str:
-        """A comment that stands for the names in vmlinux.o, which every release makes of all that is linked."""
-        return f"/* {hashlib.sha256(elf.Elf(self.path('vmlinux.o')).symbols().strings).hexdigest()} */"
+        """A comment that stands for the names in vmlinux.o, which a tree's make makes of all that is linked."""
+        path = self.path("vmlinux.o")
+        names = elf.Elf(path).symbols().strings if os.path.exists(path) else b""
+        return f"/* {hashlib.sha256(names).hexdigest()} */"
 
     def last(self, number: int) -> str:
         """The image that is to be vmlinux: that of pass `number`, of pass 1 a copy, which counts as pass 2, since the
