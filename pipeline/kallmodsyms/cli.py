@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kallmodsyms import errors, files, kernel_commands, progress
+from kallmodsyms import attribute_command, errors, files, kernel_commands, progress
 from kallmodsyms.errors import InputError
 from kallmodsyms.names import SIZES
 from kallmodsyms.report import command as report_command
@@ -277,9 +277,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("-o", "--output", metavar="FILE", help="write here instead of standard output")
         return sub
 
-    def tree_options(sub: argparse.ArgumentParser) -> None:
+    def tree_options(sub: argparse.ArgumentParser, objdir: bool = True) -> None:
         sub.add_argument("--tree", required=True, help="the kernel source tree")
-        sub.add_argument("--objdir", required=True, help="the build directory, with its .config")
+        if objdir:
+            sub.add_argument("--objdir", required=True, help="the build directory, with its .config")
         sub.add_argument("--arch", help="ARCH as make knows it (default: $ARCH, else this machine's)")
         sub.add_argument(
             "--variable",
@@ -437,6 +438,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     kernel_commands.declare(command, _deliver)
+    attribute_command.declare(command, lambda sub: tree_options(sub, objdir=False))
     report_command.declare(command, _deliver)
 
     sub = command(

@@ -236,6 +236,10 @@ class Elf:
         notes = (self._bytes(s.name, s.offset, s.size) for s in self.sections if s.type == SHT_NOTE)
         return next((found for content in notes if (found := build_id(content, self.byteorder))), None)
 
+    def contents(self, section: Section) -> bytes:
+        """The bytes of a section, as the file holds them. Raises InputError if the file ends before they do."""
+        return b"" if section.type == SHT_NOBITS else self._bytes(section.name, section.offset, section.size)
+
     def section_at(self, address: int) -> Section | None:
         """The allocated section that holds `address`, or None."""
         return next((s for s in self.sections if s.flags & SHF_ALLOC and s.address <= address < s.end), None)

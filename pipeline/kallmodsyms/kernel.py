@@ -1,4 +1,5 @@
-"""The Python API: a vmlinux, a listing or a running kernel enters; a `Kernel`, which knows whose an address is, leaves.
+"""The Python API: a vmlinux, a listing, an attribution file or a running kernel enters; a `Kernel` leaves, which knows
+whose an address is.
 
 Addresses are bytes, ends are exclusive. What the tables of an image say is docs/design.md, "Module tables".
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from kallmodsyms import elf, files, running, symbols
 from kallmodsyms.errors import InputError
-from kallmodsyms.kallsyms import reader, saved
+from kallmodsyms.kallsyms import attributed, reader, saved
 from kallmodsyms.kallsyms.listing import Found as Found
 from kallmodsyms.kallsyms.listing import Kallsyms, Places, Row
 
@@ -67,22 +68,31 @@ class Kernel:
     29
     """
 
-    def __init__(self, table: Kallsyms, path: str = "", image: elf.Elf | None = None, distance: int = 0) -> None:
+    def __init__(
+        self,
+        table: Kallsyms,
+        path: str = "",
+        image: elf.Elf | None = None,
+        distance: int = 0,
+        build_id: str | None = None,
+    ) -> None:
         self.table = table
         self.path = path
         self.image = image
         self.distance = distance
+        self._build_id = build_id
 
     @property
     def build_id(self) -> str | None:
         """What the linker's --build-id made, in hexadecimal; None if that is not known."""
-        return None if self.image is None else self.image.build_id()
+        return self._build_id if self.image is None else self.image.build_id()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Kernel:
-        """The kernel in `path`: an image with kallsyms tables, or a listing, which may be /proc/kallmodsyms itself.
+        """The kernel in `path`: an image with kallsyms tables, a listing, which may be /proc/kallmodsyms itself, or
+        what `kallmodsyms attribute` made of an image.
 
-        Raises InputError if it is neither.
+        Raises InputError if it is none of these.
         """
         if not _is_binary(path):
             return cls.parse(files.read_bytes(path), path)
@@ -91,12 +101,18 @@ class Kernel:
 
     @classmethod
     def parse(cls, listing: bytes, path: str | os.PathLike[str] = "listing") -> Kernel:
-        """The kernel that a listing is of; `path` is for messages. Raises InputError if it is no listing."""
+        """The kernel that a listing or an attribution file is of; `path` is for messages. Raises InputError if it is
+        neither.
+        """
+        if listing.startswith(attributed.MAGIC):
+            found = attributed.parse(listing, path)
+            return cls(found.table, os.fspath(path), build_id=found.build_id)
         return cls(saved.parse(listing, path), os.fspath(path))
 
     @classmethod
     def live(cls, path: str | os.PathLike[str] | None = None, root: str | os.PathLike[str] = "/") -> Kernel:
-        """The running kernel: its own /proc/kallmodsyms, or the image or listing `path` of its build, relocated.
+        """The running kernel: its own /proc/kallmodsyms, or the image or attribution file `path` of its build,
+        relocated.
 
         root: where /proc and /sys are
 
@@ -204,7 +220,7 @@ class Kernel:
             runs=table.runs + step & mask,
             sections=tuple((start + distance, end + distance) for start, end in table.sections),
         )
-        return Kernel(moved, self.path, self.image, self.distance + distance)
+        return Kernel(moved, self.path, self.image, self.distance + distance, self._build_id)
 
     def choose(self, names: Sequence[str]) -> list[Module]:
         """The modules of these names, `-` for `_` allowed. Raises InputError for one that is not there."""
