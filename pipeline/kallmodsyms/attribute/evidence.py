@@ -58,6 +58,12 @@ def gather(found: Subject, recipe: Recipe, debug: elf.Elf | None, ranges: Path |
     ranges: modules.builtin.ranges of the same build
     Raises InputError.
     """
+    if found.release is not None and found.release.split(".")[:2] != recipe.release.split(".")[:2]:
+        raise InputError(
+            f"is Linux {found.release}, and {recipe.tree} is Linux {recipe.release}",
+            path=found.path,
+            cure="take the source and the configuration of the very same version",
+        )
     claims: dict[str, list[Claim]] = {}
     notes: list[str] = []
     if debug is not None:
@@ -76,10 +82,12 @@ def gather(found: Subject, recipe: Recipe, debug: elf.Elf | None, ranges: Path |
 
 def _of_units(debug: elf.Elf, found: Subject, recipe: Recipe) -> list[Claim]:
     units = dwarf.units(debug.path)
-    known = sum(path is not None for path in dwarf.objects_of(units, recipe.objects))
-    if known < _MATCHED * len(units):
+    # Link-time optimisation by gcc makes units of no source.
+    sources = [unit for unit in units if unit.name != "<artificial>"]
+    known = sum(path is not None for path in dwarf.objects_of(sources, recipe.objects))
+    if known < _MATCHED * len(sources):
         raise InputError(
-            f"of {len(units)} compile units only {known} are of sources that {recipe.tree} has in this configuration",
+            f"of {len(sources)} compile units only {known} are of sources that {recipe.tree} has in this configuration",
             path=debug.path,
             cure="take the source and the configuration of the very same version",
         )

@@ -50,7 +50,7 @@ class Subject:
         if self.image is None or section is None or address is None:
             return None
         banner = self.image.bytes_at(address, min(64, section.end - address))
-        found = re.match(rb"Linux version (\S+)", banner)
+        found = re.match(rb"Linux (?:\w+ )?version (\S+)", banner)
         return None if found is None else found[1].decode("utf-8", "replace")
 
 
