@@ -15,7 +15,7 @@ from toy_kit import ROOT, Toy
 
 ONE = {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC", "USER": "root", "HOME": "/root"}
 OTHER = {"PYTHONHASHSEED": "4711", "LC_ALL": "", "LANG": "de_DE.UTF-8", "TZ": "Pacific/Auckland", "USER": "somebody",
-         "LOGNAME": "somebody", "HOME": "/nowhere", "HOSTNAME": "elsewhere", "TERM": "dumb"}  # fmt: skip
+         "LOGNAME": "somebody", "HOME": "/proc/nowhere", "HOSTNAME": "elsewhere", "TERM": "dumb"}  # fmt: skip
 SOMEBODY = ("unshare", "--map-user=1000", "--map-group=1000", "sh", "-c", 'umask 077 && exec "$@"', "sh")
 """Runs a command as another user, who owns what we own, and whom nobody else may read."""
 
