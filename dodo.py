@@ -33,5 +33,6 @@ task_vmlinux = GRAPH.tasks("vmlinux", "the final image, with its tables filled i
 task_times = GRAPH.tasks("times", "what still holds, made as new as the objects, so that make finds nothing to do")
 task_listing = GRAPH.tasks("listing", "kallmodsyms: the /proc/kallmodsyms listing, decoded from vmlinux")
 task_bzimage = GRAPH.tasks("bzimage", "the compressed kernel, by the tree's make")
+task_image = GRAPH.tasks("image", "the kernel that arm64 and riscv64 boot, by the tree's make")
 task_ninja = GRAPH.tasks("ninja", "build.ninja: the same steps, for ninja")
 task_series = GRAPH.tasks("series", "the patch series of 2021, a task a patch: its files and a page in OBJDIR/series")

@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import re
+import subprocess
 from pathlib import Path
 
 import kbuild_oracle as oracle
@@ -145,6 +146,49 @@ def test_environment_needs_no_configuration(linux, arch, tmp_path):
     assert environment["CC_VERSION_TEXT"].startswith("gcc")
     assert kbuild.environment(kbuild.place(linux, tmp_path, arch, {"LLVM": "-14"}))["CC"] == "clang-14"
     assert kbuild.environment(kbuild.place(linux, tmp_path, arch, {"CROSS_COMPILE": "x-"}))["LD"] == "x-ld"
+
+
+STARTED_TWICE = """\
+ifneq ($(sub_make_done),1)
+place := $(realpath $(dir $(lastword $(MAKEFILE_LIST))))
+export LEVEL = $(or $(V),first)
+ifneq ($(place),$(CURDIR))
+MAKEFLAGS += --include-dir=$(place)
+need-sub-make := 1
+endif
+export place
+export sub_make_done := 1
+ifeq ($(need-sub-make),1)
+export LOST := of the first alone
+__all:
+\t@$(MAKE) --no-print-directory -C $(CURDIR) -f $(place)/Makefile
+endif
+endif
+ifeq ($(need-sub-make),)
+include more.mk
+export CC = $(CROSS)gcc
+export MORE LEVEL
+__all: ; @env
+endif
+"""
+"""A top Makefile that starts itself once more, as up to Linux 5.13, with what that hands on."""
+
+
+@pytest.mark.parametrize("words", [{}, {"CROSS": "cross-", "V": "1"}])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_makefile_that_starts_itself(words, inside, tmp_path):
+    tree = tmp_path / "tree"
+    objdir = tree if inside else tmp_path / "objdir"
+    for folder in {tree, objdir}:
+        folder.mkdir()
+    (tree / "Makefile").write_text(STARTED_TWICE)
+    (tree / "more.mk").write_text("MORE := $(if $(sub_make_done),more)\n")
+    command = ["make", "-rR", "--no-print-directory", "-f", f"{tree}/Makefile", *(f"{k}={v}" for k, v in words.items())]
+    said = subprocess.run(command, cwd=objdir, capture_output=True, text=True, check=True).stdout
+    theirs = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    ours = kbuild.environment(kbuild.place(tree, objdir, overrides=words))
+    names = ("CC", "MORE", "LEVEL", "LOST", "place")
+    assert {name: ours.get(name) for name in names} == {name: theirs.get(name) for name in names}
 
 
 def test_process_environment_counts(linux_6_1, tmp_path, monkeypatch):

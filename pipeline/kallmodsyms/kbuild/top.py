@@ -34,6 +34,8 @@ from kallmodsyms.make import (
 _FOREIGN = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKEFILES", "MAKECMDGOALS",
             "KBUILD_OUTPUT", "sub_make_done")  # fmt: skip
 
+_FLAGS = "rR --no-print-directory"
+
 
 class Place(NamedTuple):
     """Which tree, and under which circumstances.
@@ -91,18 +93,32 @@ class Top:
         self.sources = Sources(virtual, None if like is None else like.sources, where.ledger.files)
         self.promises = Promises(Answers(where.ledger, "make", self.objdir) if like is None else like.promises.answers)
         self.process = {name: value for name, value in process_environment().items() if name not in _FOREIGN}
-        self.evaluator = Evaluator(
+        self.evaluator = self._evaluated(goal, self.process)
+        if self.evaluator.get("need-sub-make"):
+            # Before Linux 5.14 a make whose build directory is not the tree starts itself once more.
+            found = {name: self.evaluator.force(value) for name, value in self._exported().items()}
+            handed = {name: value for name, value in found.items() if name not in ("MAKE", "MAKEFLAGS", "MAKELEVEL")}
+            self.evaluator = self._evaluated(goal, handed, self._flags())
+        self.exports = {name: value for name, value in self._exported().items() if name not in _FOREIGN}
+
+    def _evaluated(self, goal: str, environment: Mapping[str, str], flags: str = _FLAGS) -> Evaluator:
+        evaluator = Evaluator(
             self.objdir, sources=self.sources, promises=self.promises, shell_environment=lambda command: self.process
         )
-        self.evaluator.set_defaults([goal])
-        self.evaluator.set_environment(self.process)
-        self.evaluator.set_command_line(where.overrides)
-        self.evaluator.read(os.path.join(self.tree, "Makefile"))
-        self.exports = {
-            name: self.evaluator.exported_text(name, variable)
-            for name, variable in self.evaluator.exported().items()
-            if name not in _FOREIGN
-        }
+        evaluator.set_defaults([goal], flags)
+        evaluator.set_environment(environment)
+        evaluator.set_command_line(self.place.overrides)
+        evaluator.read(os.path.join(self.tree, "Makefile"))
+        return evaluator
+
+    def _exported(self) -> dict[str, str]:
+        evaluator = self.evaluator
+        return {name: evaluator.exported_text(name, variable) for name, variable in evaluator.exported().items()}
+
+    def _flags(self) -> str:
+        """The options of make that a make below gets."""
+        directories = include_directories(self.evaluator.get("MAKEFLAGS"))
+        return " ".join(["rR", *(f"-I{name}" for name in directories), "--no-print-directory"])
 
     @property
     def configuration(self) -> bytes:
@@ -112,8 +128,7 @@ class Top:
     def directory_variables(self) -> dict[str, Variable]:
         """What the make of a directory defines before it reads anything."""
         evaluator = Evaluator(self.objdir, sources=self.sources, promises=self.promises)
-        directories = include_directories(self.evaluator.get("MAKEFLAGS"))
-        evaluator.set_defaults(flags=" ".join(["rR", *(f"-I{name}" for name in directories), "--no-print-directory"]))
+        evaluator.set_defaults(flags=self._flags())
         for name, value in self.exports.items():
             if name != "MAKE":
                 evaluator.define(name, value, recursive=True, origin=Origin.ENVIRONMENT, exported=True)
