@@ -23,12 +23,14 @@ from typing import NamedTuple
 
 import measure
 
+from kallmodsyms.link.recipe import NAMES
+
 FLAGS = '"$(LD)" "$(KBUILD_LDFLAGS)" "$(LDFLAGS_vmlinux)"'
 OURS = f"{sys.executable} -m kallmodsyms link --thick modules_thick.builtin -- {FLAGS}"
 CASES = (
     # (name, command of the recipe, files to remove before it)
     ("theirs", f"$< {FLAGS}", ()),
-    ("ours, first", OURS, (".tmp_vmlinux0.kallsyms.S",)),
+    ("ours, first", OURS, (NAMES.kept,)),
     ("ours, again", OURS, ()),
 )
 KEPT = ("vmlinux", "System.map", ".vmlinux.d", ".vmlinux.cmd", "vmlinux.map")
