@@ -60,7 +60,7 @@ def test_a_build_on_a_terminal(toy, columns, words):
     seen = bars(shown)
     assert max(map(len, seen)) == 1, "a bar that is drawn anew leaves nothing of the one before"
     counts = [(int(found[0][1]), int(found[0][2])) for found in seen if found]
-    assert len(counts) > 5 and counts == sorted(counts) and len({total for _, total in counts}) == 1
+    assert len(counts) > 1 and counts == sorted(counts) and len({total for _, total in counts}) == 1
     # A line for each that runs, with its time; of what is too long the end is left.
     running = [[line for line in frame if re.search(r" \d:\d\d$", line)] for frame in shown.frames]
     assert 1 <= max(map(len, running)) <= (3 if words else 1)
@@ -136,7 +136,16 @@ def test_what_failed_is_shown_whole_and_last(built, words):
 @pytest.mark.parametrize("words", [(), ("-n", "2")])
 def test_interrupted_it_leaves_the_terminal_as_it_was(toy, words):
     script = 'trap : INT; stty -g; "$@"; echo "status $?"; stty -g'
-    shown = Terminal(["sh", "-c", script, "sh", *toy.command(*words)], 120, 12, ROOT, toy.environment)
+    command = [
+        "env",
+        "--default-signal=INT",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        *toy.command(*words),
+    ]  # who runs us may ignore it
+    shown = Terminal(command, 120, 12, ROOT, toy.environment)
     shown.until(" left")
     shown.process.sendintr()
     assert shown.end() == 0
