@@ -90,9 +90,10 @@ class Submake:
         """Make an archive of the members that it has, of which some `changed`. Raises InputError where the command that
         does so fails.
         """
-        if not self.members(path):
-            return  # of none there is an archive of the other kind
-        content = archives.renewed(f"{self.base}/{path}", {f"{self.base}/{name}" for name in changed})
+        try:
+            content = archives.renewed(f"{self.base}/{path}", {f"{self.base}/{name}" for name in changed})
+        except InputError:
+            return  # of no members there is an archive of the other kind
         if content is None:
             self.again(path)
         else:
